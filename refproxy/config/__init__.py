@@ -1,0 +1,1 @@
+"""The configuration language: from the text of a file to typed settings."""

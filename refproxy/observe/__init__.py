@@ -1,0 +1,1 @@
+"""One event stream, and its readers: log, ladder."""

@@ -1,0 +1,1 @@
+"""What a session asks of others: the auth server, the resolver."""
