@@ -1,0 +1,128 @@
+"""The login at a backend: a tuple of exchanges, and the one core that walks it.
+
+A login is strictly half-duplex (PROXY-1): one line to the backend, wait for its complete reply, next line.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from refproxy.errors import BackendFailure, FailureKind
+
+__all__ = ["Exchange", "Login", "LoginWalk", "Route", "Send"]
+
+Measure = Callable[[bytes | bytearray], int | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """One line to the backend and the reply that lets the login go on.
+
+    `send` is None when the line cannot be built (a password is missing, PROXY-45), empty when the backend speaks first.
+    `shown` is the line as a reader may see it. `action` is how the log calls the step (CORE-33).
+    """
+
+    action: str
+    accept: Callable[[bytes], bool]
+    measure: Measure
+    send: bytes | None = field(default=b"", repr=False)
+    shown: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """All exchanges of a login, and what the client gets at its end.
+
+    `replies_to_client` says whether the backend's last reply goes to the client; if not, `success` does (PROXY-49).
+    `is_negative` tells the replies that may be passed on as errors (PROXY-67).
+    """
+
+    exchanges: tuple[Exchange, ...]
+    is_negative: Callable[[bytes], bool]
+    success: bytes = b""
+    replies_to_client: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """Where to connect, and how to log in there."""
+
+    host: str
+    port: int
+    user: bytes
+    login: Login
+
+    def __str__(self) -> str:
+        return f"{self.host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """The next line for the backend."""
+
+    line: bytes = field(repr=False)
+    shown: str
+
+
+class LoginWalk:
+    """Walks a login: fed with what the backend sends, it answers with the next line, or with the end.
+
+    `limit` is `proxy_buffer`: the most that one reply may hold (PROXY-26).
+    """
+
+    def __init__(self, login: Login, limit: int) -> None:
+        self._login, self._limit = login, limit
+        self._position = 0
+        self._received = bytearray()
+        self.final: bytes | None = None  # what the client gets, once the login is through
+
+    @property
+    def action(self) -> str:
+        """What the proxy is doing, as the log calls it."""
+        return self._exchange.action
+
+    @property
+    def room(self) -> int:
+        """How many octets may be read before the reply is too long."""
+        return self._limit - len(self._received)
+
+    @property
+    def _exchange(self) -> Exchange:
+        return self._login.exchanges[self._position]
+
+    def receive(self, octets: bytes | bytearray) -> Send | None:
+        """Take octets from the backend. None: wait for more, or done if `final` is set.
+
+        Raises BackendFailure.
+        """
+        self._received += octets
+        length = self._exchange.measure(self._received)
+        if length is None:
+            if self.room <= 0:
+                raise BackendFailure(FailureKind.TOO_LONG, "upstream sent too long response")
+            return None
+        reply = bytes(self._received[:length])
+        if not self._exchange.accept(reply):
+            # Everything of this step is passed on, not only the line that decided (PROXY-67).
+            passed = bytes(self._received) if self._login.is_negative(reply) else b""
+            raise BackendFailure(FailureKind.UNEXPECTED, "upstream sent invalid response", passed)
+        return self._advance(length)
+
+    def closed(self) -> BackendFailure:
+        """Say how the login fails when the backend closes the connection now (PROXY-27)."""
+        return BackendFailure(FailureKind.CLOSED, "upstream prematurely closed connection")
+
+    def _advance(self, length: int) -> Send | None:
+        self._position += 1
+        if self._position == len(self._login.exchanges):
+            self._position -= 1  # `action` stays that of the last step
+            kept = self._received if self._login.replies_to_client else self._received[length:]
+            self.final = self._login.success + bytes(kept)
+            return None
+        # What the backend sent before it was asked cannot be an answer: drop it (PROXY-25).
+        self._received.clear()
+        line = self._exchange.send
+        if line is None:
+            raise BackendFailure(FailureKind.UNUSABLE_CREDENTIALS, "no password for the upstream")
+        return Send(line, self._exchange.shown)

@@ -1,0 +1,122 @@
+"""The logins at backends, protocol by protocol (proxy rules, sections 5 to 7)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from refproxy.dialogue.login import Exchange, Login
+from refproxy.wire import imap, pop3, sasl, smtp
+from refproxy.wire.auth_http import Envelope, printable
+from refproxy.wire.secret import Secret
+
+__all__ = ["SmtpLogin", "imap_login", "pop3_login"]
+
+
+def _starts_with(*prefixes: bytes) -> Callable[[bytes], bool]:
+    return lambda reply: reply.startswith(prefixes)
+
+
+def pop3_login(user: bytes, password: Secret) -> Login:
+    """USER and PASS, whichever way the client came in (PROXY-52 to PROXY-57)."""
+    ok = _starts_with(b"+OK")
+    return Login(
+        (
+            Exchange("reading response from upstream", ok, pop3.measure_reply),
+            Exchange("sending user name to upstream", ok, pop3.measure_reply, *_line(b"USER " + user)),
+            Exchange(
+                "sending password to upstream",
+                ok,
+                pop3.measure_reply,
+                b"PASS " + password.reveal() + b"\r\n",
+                "PASS ***",
+            ),
+        ),
+        pop3.is_negative,
+    )
+
+
+def imap_login(tag: bytes, user: bytes, password: Secret) -> Login:
+    """LOGIN with two synchronizing literals under the client's tag (PROXY-58 to PROXY-65)."""
+    secret = password.reveal()
+    more = _starts_with(b"+")
+
+    def continues(reply: bytes) -> bool:
+        return more(imap.last_line(reply))
+
+    def done(reply: bytes) -> bool:
+        return imap.last_line(reply).startswith(tag + b" OK")
+
+    return Login(
+        (
+            Exchange("reading response from upstream", _starts_with(b"* OK"), imap.measure_line),
+            Exchange(
+                "sending LOGIN command to upstream",
+                continues,
+                imap.measure_reply,
+                *_line(b"%s LOGIN {%d}" % (tag, len(user))),
+            ),
+            Exchange(
+                "sending user name to upstream", continues, imap.measure_reply, *_line(b"%s {%d}" % (user, len(secret)))
+            ),
+            Exchange("sending password to upstream", done, imap.measure_reply, secret + b"\r\n", "***"),
+        ),
+        imap.is_negative,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class SmtpLogin:
+    """The choices that make up an SMTP login; `build` puts the exchanges in their order (PROXY-28, PROXY-29).
+
+    `helo` is the client's own name, empty if it gave none; `esmtp` whether it ever said EHLO (PROXY-32).
+    `xclient` is the XCLIENT line or None. `envelope` is set in `none` mode; otherwise, with `authenticate`,
+    AUTH PLAIN is sent. `success` is what the client gets in AUTH mode (PROXY-49).
+    """
+
+    server_name: bytes
+    helo: bytes
+    esmtp: bool
+    xclient: bytes | None
+    envelope: Envelope | None
+    authenticate: bool
+    success: bytes
+
+    def build(self, user: bytes, password: Secret | None) -> Login:
+        """All exchanges; without the password that AUTH needs, its line is missing and the login ends there."""
+        exchanges = [_smtp("reading response from upstream", b"220")]
+        verb = b"EHLO " if self.esmtp or self.xclient is not None else b"HELO "
+        exchanges.append(_smtp("sending HELO/EHLO to upstream", b"250", send=verb + self.server_name))
+        if self.xclient is not None:
+            exchanges.append(_smtp("sending XCLIENT to upstream", b"220", b"250", send=self.xclient))
+            if self.helo:
+                verb = b"EHLO " if self.esmtp else b"HELO "
+                exchanges.append(_smtp("sending client HELO/EHLO to upstream", b"250", send=verb + self.helo))
+        if self.envelope is not None:
+            exchanges.append(_smtp("sending MAIL FROM to upstream", b"250", send=self.envelope.mail))
+            # Whatever well-formed reply RCPT gets is the client's, and the relay starts (PROXY-48).
+            exchanges.append(_smtp("sending RCPT TO to upstream", b"", send=self.envelope.rcpt))
+            return Login(tuple(exchanges), smtp.is_negative)
+        if self.authenticate:
+            exchanges.append(_auth_plain(user, password))
+        return Login(tuple(exchanges), smtp.is_negative, self.success, replies_to_client=False)
+
+
+def _smtp(action: str, *codes: bytes, send: bytes = b"") -> Exchange:
+    def accept(reply: bytes) -> bool:
+        return smtp.is_reply(reply) and reply.startswith(codes)
+
+    line = send.removesuffix(b"\r\n")
+    return Exchange(action, accept, smtp.measure_reply, *(_line(line) if line else (b"", "")))
+
+
+def _auth_plain(user: bytes, password: Secret | None) -> Exchange:
+    line = None
+    if password is not None:
+        line = b"AUTH PLAIN " + sasl.encode_base64(sasl.format_plain(user, password.reveal())) + b"\r\n"
+    return Exchange("sending AUTH to upstream", _starts_with(b"235"), smtp.measure_reply, line, "AUTH PLAIN ***")
+
+
+def _line(text: bytes) -> tuple[bytes, str]:
+    """A line without secrets: its octets, and the same to look at."""
+    return text + b"\r\n", printable(text, limit=512)

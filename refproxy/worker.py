@@ -1,0 +1,111 @@
+"""Serving one configuration: listeners' nursery inside sessions' nursery, and the drain at the end."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Sequence
+from itertools import count
+
+import trio
+
+from refproxy.config.settings import Address, LogLevel, Settings, UnixAddress
+from refproxy.net.dial import Dial, dial
+from refproxy.net.listen import Listener, local_address, peer_address
+from refproxy.observe.events import SessionInfo, WentWrong
+from refproxy.observe.stream import EventStream
+from refproxy.session import Peers, Session
+
+__all__ = ["Worker"]
+
+EXHAUSTED = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
+EXHAUSTED_PAUSE = 0.5  # seconds without accepting, as Angie's accept_mutex_delay
+
+_numbers = count(1)
+
+
+class Worker:
+    """Serves a configuration on sockets it is given; it neither binds nor closes them.
+
+    `drain` stops accepting and lets sessions finish; cancelling `run` ends everything at once.
+    """
+
+    def __init__(self, settings: Settings, events: EventStream, dial: Dial = dial) -> None:
+        self.settings = settings
+        self.events, self._dial = events, dial
+        self._sessions: set[Session] = set()
+        self._accepting = trio.CancelScope()
+        self._empty = trio.Event()
+
+    async def run(
+        self, listeners: Sequence[Listener], *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
+    ) -> None:
+        """Accept and serve until drained."""
+        async with trio.open_nursery() as sessions:
+            with self._accepting:
+                async with trio.open_nursery() as acceptors:
+                    for listener in listeners:
+                        acceptors.start_soon(self._accept, listener, len(listeners), sessions)
+                    task_status.started()
+                    await trio.sleep_forever()
+            if self._sessions and self.settings.worker_shutdown_timeout is not None:
+                sessions.start_soon(self._cut_after, self.settings.worker_shutdown_timeout)
+
+    def drain(self) -> None:
+        """Stop accepting; sessions go on, up to `worker_shutdown_timeout` (CORE-76, CORE-77)."""
+        self._accepting.cancel()
+
+    async def _cut_after(self, seconds: float) -> None:
+        with trio.move_on_after(seconds):
+            await self._empty.wait()
+            return
+        for session in tuple(self._sessions):
+            session.cut()
+
+    async def _accept(self, listener: Listener, listening: int, sessions: trio.Nursery) -> None:
+        """Hand every connection to a session of its own; shed when out of descriptors or worker_connections."""
+        while True:
+            try:
+                sock, _ = await listener.sock.accept()
+            except OSError as error:
+                if error.errno in EXHAUSTED:
+                    text = f"accept() failed ({error.errno}: {os.strerror(error.errno)})"
+                    self.events.emit(WentWrong(None, text, LogLevel.CRIT))
+                    await trio.sleep(EXHAUSTED_PAUSE)
+                elif error.errno == errno.EBADF:
+                    raise
+                continue  # a client that gave up before it was accepted is no news
+            if self._connections() + listening >= self.settings.worker_connections:
+                text = f"{self.settings.worker_connections} worker_connections are not enough"
+                self.events.emit(WentWrong(None, text, LogLevel.ALERT))
+                sock.close()
+                continue
+            try:
+                peers = Peers(peer_address(sock), local_address(sock))
+            except OSError:
+                sock.close()  # gone already
+                continue
+            sessions.start_soon(self._serve, sock, peers, listener)
+
+    def _connections(self) -> int:
+        """Every session may hold a client's and a backend's connection (CORE-25)."""
+        return sum(1 if session.info.backend is None else 2 for session in self._sessions)
+
+    async def _serve(self, sock: trio.socket.SocketType, peers: Peers, listener: Listener) -> None:
+        local: Address = listener.address if isinstance(listener.address, UnixAddress) else peers.local
+        endpoint = listener.endpoint(local)
+        info = SessionInfo(
+            next(_numbers),
+            endpoint.server,
+            "unix:" if isinstance(peers.client, UnixAddress) else str(peers.client),
+            str(endpoint.listen.address),
+            trio.current_time(),
+        )
+        session = Session(trio.SocketStream(sock), peers, info, self.events, self._dial)
+        self._sessions.add(session)
+        try:
+            await session.run()
+        finally:
+            self._sessions.discard(session)
+            if not self._sessions and self._accepting.cancel_called:
+                self._empty.set()
