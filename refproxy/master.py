@@ -51,16 +51,15 @@ class _Master:
             try:
                 with _pid_file(settings.pid_file):
                     async with trio.open_nursery() as nursery:
-                        await self._start(settings, nursery)
+                        await self._start(settings, open_log(settings), nursery)
                         nursery.start_soon(self._obey, signals, nursery)
             finally:
                 for listener in self._listeners:
                     listener.close()
         return 0
 
-    async def _start(self, settings: Settings, nursery: trio.Nursery) -> None:
-        """Start a generation: the workers of one configuration, with a log of their own."""
-        log = open_log(settings)
+    async def _start(self, settings: Settings, log: Log, nursery: trio.Nursery) -> None:
+        """Start a generation: the worker of one configuration, with a log of its own."""
         generation = _Generation(log, Worker(settings, EventStream(log)))
         await nursery.start(generation.run, self._listeners)
         self._generations.append(generation)
@@ -76,15 +75,15 @@ class _Master:
                         generation.log.reopen()
                 case signal.SIGQUIT:
                     quitting = True
-                    self._quit(nursery)
+                    await self._quit(nursery)
                 case signal.SIGTERM | signal.SIGINT:
                     nursery.cancel_scope.cancel()
                 case _:
                     pass
 
-    def _quit(self, nursery: trio.Nursery) -> None:
+    async def _quit(self, nursery: trio.Nursery) -> None:
         """Refuse new connections, and end when the last session has ended (CORE-76)."""
-        self._generations[-1].worker.drain()
+        await self._generations[-1].worker.drain()
         for listener in self._listeners:
             listener.close()
         nursery.start_soon(self._end_when_drained, nursery)
@@ -99,13 +98,15 @@ class _Master:
         current = self._generations[-1]
         try:
             settings = self._load()
+            log = open_log(settings)
             listeners = await open_listeners(settings, self._listeners)
-            before, self._listeners = self._listeners, listeners
-            await self._start(settings, nursery)
         except ConfigError as error:
             current.events.emit(WentWrong(None, f"reload failed: {error}"))
             return
-        current.worker.drain()
+        # Only one task may wait on a socket: the old worker leaves before the new one comes. The kernel queues meanwhile.
+        await current.worker.drain()
+        before, self._listeners = self._listeners, listeners
+        await self._start(settings, log, nursery)
         kept = {listener.address for listener in self._listeners}
         for listener in before:
             if listener.address not in kept:

@@ -130,7 +130,7 @@ class Session:
             case Connect():
                 return await self._connect(ask)
             case StartTls():
-                raise AssertionError("the configuration reader lets no server offer TLS yet")
+                raise PeerError(Side.CLIENT, "TLS is not effective yet")
             case _:
                 assert_never(ask)
 

@@ -35,6 +35,7 @@ class Worker:
         self.events, self._dial = events, dial
         self._sessions: set[Session] = set()
         self._accepting = trio.CancelScope()
+        self._refuses = trio.Event()
         self._empty = trio.Event()
 
     async def run(
@@ -48,12 +49,14 @@ class Worker:
                         acceptors.start_soon(self._accept, listener, len(listeners), sessions)
                     task_status.started()
                     await trio.sleep_forever()
+            self._refuses.set()
             if self._sessions and self.settings.worker_shutdown_timeout is not None:
                 sessions.start_soon(self._cut_after, self.settings.worker_shutdown_timeout)
 
-    def drain(self) -> None:
-        """Stop accepting; sessions go on, up to `worker_shutdown_timeout` (CORE-76, CORE-77)."""
+    async def drain(self) -> None:
+        """Stop accepting, and return when that is done; sessions go on, up to `worker_shutdown_timeout` (CORE-76)."""
         self._accepting.cancel()
+        await self._refuses.wait()
 
     async def _cut_after(self, seconds: float) -> None:
         with trio.move_on_after(seconds):
@@ -94,6 +97,10 @@ class Worker:
     async def _serve(self, sock: trio.socket.SocketType, peers: Peers, listener: Listener) -> None:
         local: Address = listener.address if isinstance(listener.address, UnixAddress) else peers.local
         endpoint = listener.endpoint(local)
+        if endpoint.listen.ssl or endpoint.listen.proxy_protocol:
+            # Speaking without them would be worse than not speaking: clear text where TLS was promised.
+            sock.close()
+            return
         info = SessionInfo(
             next(_numbers),
             endpoint.server,

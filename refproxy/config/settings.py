@@ -246,7 +246,9 @@ class ServerSettings:
     starttls: StartTlsMode = StartTlsMode.OFF
     tls: TlsSettings = TlsSettings()
     resolver: ResolverSettings | None = None
-    real_ip_from: tuple[IPv4Network | IPv6Network | UnixAddress, ...] = ()  # set_real_ip_from; UnixAddress("") is `unix:`
+    real_ip_from: tuple[
+        IPv4Network | IPv6Network | UnixAddress, ...
+    ] = ()  # set_real_ip_from; UnixAddress("") is `unix:`
     error_logs: tuple[LogSettings, ...] = (LogSettings("stderr"),)
     log_tags: tuple[str, ...] = ()  # error_log_user_tag
 
