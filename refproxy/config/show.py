@@ -64,18 +64,21 @@ def path(row: Row) -> list[str]:
     return row.field.split(".")
 
 
-def masked(value: object) -> object:
-    """Hide what is secret of a value: a header's value, a key given as data, a pass phrase; names of files stay."""
-    match value:
+def masked(values: object) -> object:
+    """Hide what is secret in a list: values of headers, keys given as data, pass phrases; names of files stay."""
+    assert isinstance(values, tuple)  # every secret directive has a list
+    return tuple(map(masked_item, values))
+
+
+def masked_item(item: object) -> object:
+    match item:
+        case (name, _):
+            return (name, MASK)
         case bytes():
             return MASK
-        case str():
-            return f"data:{MASK}" if value.startswith("data:") else value
-        case (bytes() as name, bytes()):
-            return (name, MASK.encode())
-        case tuple():
-            return tuple(masked(item) for item in value)
-    return value
+        case str() if item.startswith("data:"):
+            return f"data:{MASK}"
+    return item
 
 
 # -- dump as text --------------------------------------------------------------------------------------------------

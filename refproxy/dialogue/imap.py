@@ -117,7 +117,10 @@ class ImapClient(ClientCore):
         parser.begin(line)
         part = parser.arguments(line)
         if isinstance(part, Literal) and self._in_clear_but_must_not and parser.name in LOGIN_COMMANDS:
-            # Do not invite a clear text password (IMAP-30). The command counts as understood but not allowed.
+            # Do not invite a clear text password (IMAP-30). The command counts as understood but not allowed, unless
+            # the password is on its way already: then the session must end (IMAP-25).
+            if not part.synchronizing:
+                raise WireError("literal in clear text")
             return Command(parser.name, ())
         return part
 
