@@ -91,7 +91,10 @@ def test_a_path_may_have_107_octets() -> None:
     assert one("unix:/" + "x" * 106).address == UnixAddress("/" + "x" * 106)
 
 
-NO_PARAMETERS = "reuseport default_server deferred fastopen=5 setfib=1 accept_filter=x http2 SSL proxy_protocol=on ssl= bind=on backlog"
+NO_PARAMETERS = (
+    "reuseport default_server deferred fastopen=5 setfib=1 accept_filter=x http2 SSL "  # of http and stream
+    "proxy_protocol=on ssl= bind=on backlog"
+)
 PLAIN = Listen(TcpAddress("0.0.0.0", 25), Where("F", 1))
 
 

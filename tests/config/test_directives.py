@@ -1,4 +1,4 @@
-"""The table of directives: complete, in line with the settings, and meaning what it says (CONF-20, CONF-30, CONF-36)."""
+"""The table of directives: complete, in line with the settings, meaning what it says (CONF-20, CONF-30, CONF-36)."""
 
 from __future__ import annotations
 

@@ -540,6 +540,7 @@ WORDS = (
 )
 
 
+@pytest.mark.slow
 @given(st.one_of(st.binary(), st.lists(st.sampled_from(WORDS.split(" "))).map(lambda words: " ".join(words).encode())))
 def test_no_octets_make_load_raise_anything_but_faults(tmp_path_factory: pytest.TempPathFactory, text: bytes) -> None:
     """CONF-49."""

@@ -23,7 +23,7 @@ mail {
         listen 25-26 ssl backlog=7 rcvbuf=1k sndbuf=2k ipv6only=off so_keepalive=1:2:3 proxy_protocol multipath;
         listen unix:/tmp/x so_keepalive=off; listen [::1]:25 bind so_keepalive=::9;
         smtp_auth none cram-md5; smtp_capabilities "SIZE 1" DSN; smtp_client_buffer 8k; smtp_greeting_delay 2s;
-        ssl_certificate a.pem; ssl_certificate_key a.key; ssl_conf_command A "b c"; 
+        ssl_certificate a.pem; ssl_certificate_key a.key; ssl_conf_command A "b c";
         ssl_session_cache builtin shared:S:1m;
         ssl_protocols TLSv1.3; ssl_verify_client optional_no_ca; ssl_crl x; ssl_session_timeout 1M; ssl_ciphers "A:!B";
         proxy_protocol v2; xclient off; proxy_timeout 500ms; error_log a.log debug format=json; error_log_user_tag t;
