@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Awaitable, Callable
 from typing import Protocol, assert_never
 
@@ -41,34 +42,38 @@ async def converse(core: Core, lines: LineStream, answer: Answer, tell: Tell, *,
     `allowance` (the directive `timeout`, in seconds) is for all input together, from the greeting on (CORE-17): the
     clock stops while the proxy asks the auth server, waits, or logs in, and starts anew when the client is to go on.
     """
-    deadline: float | None = None
+    with trio.CancelScope() as clock:
+        try:
+            return await _take_turns(core, lines, answer, tell, clock, allowance)
+        except PeerError:
+            return Close(End.CLIENT_RESET)
+    return Close(End.CLIENT_TIMED_OUT)
+
+
+async def _take_turns(
+    core: Core, lines: LineStream, answer: Answer, tell: Tell, clock: trio.CancelScope, allowance: float
+) -> Relay | Close:
+    """Turn after turn until an end; None for a turn is the client's end of file. Raises PeerError for a reset."""
     turn: Turn | None = core.start()
-    try:
-        while turn is not None:
-            if turn.reply:
-                tell.sent(turn.reply)
-                with trio.move_on_after(allowance) as writing:
-                    await lines.send(turn.reply)
-                if writing.cancelled_caught:
-                    return Close(End.CLIENT_TIMED_OUT)
-            match turn.then:
-                case Relay() | Close() as end:
-                    return end
-                case Line() | Octets() | StartTls() as then:
-                    deadline = trio.current_time() + allowance if deadline is None else deadline
-                    with trio.CancelScope(deadline=deadline) as waiting:
-                        turn = await _hear(core, lines, then, answer, tell)
-                    if waiting.cancelled_caught:
-                        return Close(End.CLIENT_TIMED_OUT)
-                case Pause(seconds, listen=True):
-                    turn = await _listen_early(core, lines, seconds, tell)
-                case Authenticate() | Connect() | Pause() as then:
-                    deadline = None
-                    turn = await _unless_reset(core, lines, then, answer)
-                case _ as unreachable:
-                    assert_never(unreachable)
-    except PeerError:
-        return Close(End.CLIENT_RESET)
+    while turn is not None:
+        runs = isinstance(turn.then, Line | Octets | StartTls)
+        if clock.deadline == math.inf and (runs or turn.reply):
+            clock.deadline = trio.current_time() + allowance
+        if turn.reply:
+            tell.sent(turn.reply)
+            await lines.send(turn.reply)
+        match turn.then:
+            case Relay() | Close() as end:
+                return end
+            case Line() | Octets() | StartTls() as need:
+                turn = await _hear(core, lines, need, answer, tell)
+            case Pause(seconds, listen=True):
+                turn = await _listen_early(core, lines, seconds, tell)
+            case Authenticate() | Connect() | Pause():
+                clock.deadline = math.inf
+                turn = await _unless_reset(core, lines, turn, answer)
+            case _ as unreachable:
+                assert_never(unreachable)
     return Close(End.CLIENT_CLOSED)
 
 
@@ -107,12 +112,12 @@ async def _listen_early(core: Core, lines: LineStream, seconds: float, tell: Tel
     return turn
 
 
-async def _unless_reset(core: Core, lines: LineStream, ask: Authenticate | Connect | Pause, answer: Answer) -> Turn:
-    """Do what the core asks for; a client that resets its connection meanwhile ends it (IMAP-80, SMTP-91).
+async def _unless_reset(core: Core, lines: LineStream, turn: Turn, answer: Answer) -> Turn:
+    """Do what the core asks for, and what it asks next; a client that resets its connection ends it (SMTP-91).
 
     Raises PeerError then. A half-close does not count: the client may still want the answer (SMTP-121).
     """
-    turn: Turn | None = None
+    was_reset = True
 
     async def watch() -> None:
         await lines.wait_reset()
@@ -120,12 +125,16 @@ async def _unless_reset(core: Core, lines: LineStream, ask: Authenticate | Conne
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(watch)
-        if isinstance(ask, Pause):
-            await trio.sleep(ask.seconds)
-            turn = core.resumed(early=False)
-        else:
-            turn = await answer(ask)
+        silent = True
+        while silent and isinstance(turn.then, Authenticate | Connect | Pause):
+            if isinstance(turn.then, Pause):
+                await trio.sleep(turn.then.seconds)
+                turn = core.resumed(early=False)
+            else:
+                turn = await answer(turn.then)
+            silent = not turn.reply
+        was_reset = False
         nursery.cancel_scope.cancel()
-    if turn is None:
+    if was_reset:
         raise PeerError(Side.CLIENT, "client reset connection")
     return turn

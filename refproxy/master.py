@@ -103,7 +103,7 @@ class _Master:
         except ConfigError as error:
             current.events.emit(WentWrong(None, f"reload failed: {error}"))
             return
-        # Only one task may wait on a socket: the old worker leaves before the new one comes. The kernel queues meanwhile.
+        # Only one task may wait on a socket: the old worker leaves before the new one comes; the kernel queues.
         await current.worker.drain()
         before, self._listeners = self._listeners, listeners
         await self._start(settings, log, nursery)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import socket
 from collections.abc import Sequence
 from itertools import count
 
@@ -12,6 +13,7 @@ import trio
 from refproxy.config.settings import Address, LogLevel, Settings, UnixAddress
 from refproxy.net.dial import Dial, dial
 from refproxy.net.listen import Listener, local_address, peer_address
+from refproxy.net.socket_stream import SocketStream
 from refproxy.observe.events import SessionInfo, WentWrong
 from refproxy.observe.stream import EventStream
 from refproxy.session import Peers, Session
@@ -69,15 +71,15 @@ class Worker:
         """Hand every connection to a session of its own; shed when out of descriptors or worker_connections."""
         while True:
             try:
-                sock, _ = await listener.sock.accept()
+                sock = await listener.accept()
             except OSError as error:
                 if error.errno in EXHAUSTED:
                     text = f"accept() failed ({error.errno}: {os.strerror(error.errno)})"
                     self.events.emit(WentWrong(None, text, LogLevel.CRIT))
                     await trio.sleep(EXHAUSTED_PAUSE)
-                elif error.errno == errno.EBADF:
-                    raise
-                continue  # a client that gave up before it was accepted is no news
+                else:
+                    await trio.lowlevel.checkpoint()  # a client that gave up before it was accepted is no news
+                continue
             if self._connections() + listening >= self.settings.worker_connections:
                 text = f"{self.settings.worker_connections} worker_connections are not enough"
                 self.events.emit(WentWrong(None, text, LogLevel.ALERT))
@@ -94,7 +96,7 @@ class Worker:
         """Every session may hold a client's and a backend's connection (CORE-25)."""
         return sum(1 if session.info.backend is None else 2 for session in self._sessions)
 
-    async def _serve(self, sock: trio.socket.SocketType, peers: Peers, listener: Listener) -> None:
+    async def _serve(self, sock: socket.socket, peers: Peers, listener: Listener) -> None:
         local: Address = listener.address if isinstance(listener.address, UnixAddress) else peers.local
         endpoint = listener.endpoint(local)
         if endpoint.listen.ssl or endpoint.listen.proxy_protocol:
@@ -108,7 +110,7 @@ class Worker:
             str(endpoint.listen.address),
             trio.current_time(),
         )
-        session = Session(trio.SocketStream(sock), peers, info, self.events, self._dial)
+        session = Session(SocketStream(sock), peers, info, self.events, self._dial)
         self._sessions.add(session)
         try:
             await session.run()

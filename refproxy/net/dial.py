@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import socket
 from collections.abc import Awaitable, Callable
 
 import trio
 
 from refproxy.config.settings import Address, TcpAddress, UnixAddress
 from refproxy.errors import PeerError, Side
+from refproxy.net.socket_stream import SocketStream
 
 __all__ = ["Dial", "dial"]
 
@@ -20,27 +23,29 @@ async def dial(address: Address, side: Side) -> trio.abc.HalfCloseableStream:
 
     Raises PeerError with the log text `connect() to A failed (N: text)` (AUTH-98, PROXY-10).
     """
+    target: str | tuple[str, int]
     match address:
         case UnixAddress(path):
-            family, target = trio.socket.AF_UNIX, path
+            family, target = socket.AF_UNIX, path
         case TcpAddress(host, port):
-            family = trio.socket.AF_INET6 if ":" in host else trio.socket.AF_INET
-            target = (host, port)  # type: ignore[assignment]  # the kernel's two kinds of address
+            family, target = (socket.AF_INET6 if ":" in host else socket.AF_INET), (host, port)
     try:
-        sock = trio.socket.socket(family, trio.socket.SOCK_STREAM)
+        sock = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
     except OSError as error:
-        raise PeerError(side, _failed("socket()", error)) from error
+        raise PeerError(side, _failed("socket()", error.errno)) from error
     try:
-        await sock.connect(target)
-    except OSError as error:
-        sock.close()
-        raise PeerError(side, _failed(f"connect() to {address}", error)) from error
+        number = sock.connect_ex(target)  # the address is numeric: nothing is looked up
+        if number == errno.EINPROGRESS:
+            await trio.lowlevel.wait_writable(sock)
+            number = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
     except BaseException:
         sock.close()
         raise
-    return trio.SocketStream(sock)
+    if number:
+        sock.close()
+        raise PeerError(side, _failed(f"connect() to {address}", number))
+    return SocketStream(sock)
 
 
-def _failed(call: str, error: OSError) -> str:
-    number = error.errno or 0
-    return f"{call} failed ({number}: {os.strerror(number)})"
+def _failed(call: str, number: int | None) -> str:
+    return f"{call} failed ({number or 0}: {os.strerror(number or 0)})"

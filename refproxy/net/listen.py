@@ -36,7 +36,7 @@ class Listener:
     With a wildcard, addresses of the same port are told apart by the local address of the connection (CORE-12).
     """
 
-    sock: trio.socket.SocketType
+    sock: socket.socket
     address: Address
     endpoints: dict[Address, Endpoint] = field(default_factory=dict)
 
@@ -44,8 +44,17 @@ class Listener:
         """The endpoint that a connection to the local address belongs to."""
         return self.endpoints.get(local) or self.endpoints[self.address]
 
+    async def accept(self) -> socket.socket:
+        """Return the next client's socket. Raises OSError, also for a client that gave up meanwhile."""
+        while True:
+            try:
+                return self.sock.accept()[0]
+            except BlockingIOError:
+                await trio.lowlevel.wait_readable(self.sock)
+
     def close(self) -> None:
         """Close the socket, and remove a UNIX socket's file (CORE-9)."""
+        trio.lowlevel.notify_closing(self.sock)
         self.sock.close()
         if isinstance(self.address, UnixAddress):
             Path(self.address.path).unlink(missing_ok=True)
@@ -91,7 +100,7 @@ def _wildcard_of(address: Address) -> Address:
     return TcpAddress(WILDCARDS[":" in address.host], address.port)
 
 
-async def _bind(listen: Listen) -> trio.socket.SocketType:
+async def _bind(listen: Listen) -> socket.socket:
     for attempt in range(1, BIND_ATTEMPTS + 1):
         try:
             return _bind_once(listen)
@@ -103,14 +112,14 @@ async def _bind(listen: Listen) -> trio.socket.SocketType:
     raise AssertionError("unreachable")
 
 
-def _bind_once(listen: Listen) -> trio.socket.SocketType:
+def _bind_once(listen: Listen) -> socket.socket:
     target: str | tuple[str, int]
     match listen.address:
         case UnixAddress(path):
             family, target = socket.AF_UNIX, path
         case TcpAddress(host, port):
             family, target = (socket.AF_INET6 if ":" in host else socket.AF_INET), (host, port)
-    sock = socket.socket(family, socket.SOCK_STREAM)
+    sock = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
     try:
         if family != socket.AF_UNIX:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -128,7 +137,7 @@ def _bind_once(listen: Listen) -> trio.socket.SocketType:
     except BaseException:
         sock.close()
         raise
-    return trio.socket.from_stdlib_socket(sock)
+    return sock
 
 
 def _set_keepalive(sock: socket.socket, keepalive: KeepAlive | bool | None) -> None:
@@ -146,12 +155,12 @@ def _set_keepalive(sock: socket.socket, keepalive: KeepAlive | bool | None) -> N
                 sock.setsockopt(socket.IPPROTO_TCP, option, value)
 
 
-def local_address(sock: trio.socket.SocketType) -> Address:
+def local_address(sock: socket.socket) -> Address:
     """The address that a client connected to."""
     return _address(sock.family, sock.getsockname())
 
 
-def peer_address(sock: trio.socket.SocketType) -> Address:
+def peer_address(sock: socket.socket) -> Address:
     """The client's address. Raises OSError when the client is gone already."""
     return _address(sock.family, sock.getpeername())
 

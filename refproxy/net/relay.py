@@ -77,7 +77,7 @@ async def relay(
         scope = nursery.cancel_scope
         scope.deadline = trio.current_time() + idle
         nursery.start_soon(pump, client, backend, Side.CLIENT)
-        nursery.start_soon(pump, backend, client, Side.BACKEND)
+        await pump(backend, client, Side.BACKEND)
     return result
 
 

@@ -252,7 +252,7 @@ class _Syslog(SysLogHandler):
 
 def _open_syslog(text: str) -> _Syslog:
     """Open a destination whose parameters the configuration reader has checked."""
-    given = dict(parameter.partition("=")[::2] for parameter in text.split(","))
+    given = {name: value for name, _, value in (parameter.partition("=") for parameter in text.split(","))}
     server = given["server"]
     try:
         handler = _Syslog(_syslog_address(server), FACILITIES.index(given.get("facility", "local7")))

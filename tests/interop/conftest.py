@@ -69,9 +69,10 @@ def dovecot(public_directories: Callable[[], Path], auth: AuthServer) -> Iterato
 
 @pytest.fixture(scope="session")
 def postfix(public_directories: Callable[[], Path], auth: AuthServer, dovecot: Dovecot) -> Iterator[Postfix]:
-    """Postfix, which delivers to Dovecot's mailboxes; routes `/xclient`, `/haproxy` and `/strict` of SMTP."""
+    """Postfix, which delivers to Dovecot's mailboxes; routes `/xclient`, `/retry`, `/haproxy` and `/strict` of SMTP."""
     running = start_postfix(public_directories(), USERS, dovecot.homes, dovecot.auth_socket)
-    auth.routes["/xclient smtp"] = running.xclient
+    for path in ("/xclient", "/retry"):
+        auth.routes[f"{path} smtp"] = running.xclient
     auth.routes["/haproxy smtp"] = running.haproxy
     auth.routes["/strict smtp"] = running.strict
     yield running

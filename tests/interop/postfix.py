@@ -29,7 +29,7 @@ alias_database =
 local_recipient_maps =
 virtual_mailbox_domains = example.test
 virtual_mailbox_base = {homes}
-virtual_mailbox_maps = inline:{{ {mailboxes} }}
+virtual_mailbox_maps = texthash:{directory}/mailboxes
 virtual_uid_maps = static:{uid}
 virtual_gid_maps = static:{gid}
 # What leaves example.test is for logged-in clients only, and goes nowhere.
@@ -91,13 +91,12 @@ def start_postfix(directory: Path, users: Iterable[str], homes: Path, auth_socke
         (directory / name).mkdir(mode=0o755)
     shutil.chown(directory / "data", "postfix")
     ports = {name: free_port() for name in ("xclient", "haproxy", "strict")}
-    mailboxes = ", ".join(f"{{ {user} = {user}/Maildir/ }}" for user in users)
+    (directory / "mailboxes").write_text("".join(f"{user} {user}/Maildir/\n" for user in users))
     owner = pwd.getpwnam("nobody")  # as in dovecot.py
     (etc / "main.cf").write_text(
         MAIN.format(
             directory=directory,
             homes=homes,
-            mailboxes=mailboxes,
             uid=owner.pw_uid,
             gid=owner.pw_gid,
             auth_socket=auth_socket,

@@ -1,0 +1,89 @@
+"""A Trio stream over a connected socket that tries before it waits.
+
+trio.SocketStream gives the other tasks a turn after every call, even when the kernel had everything ready. A mail
+session is a few dozen tiny reads and writes, so that turn is most of their cost. Here a call that need not wait returns
+at once, and only one in FAIR_AFTER gives a turn, so that a peer which is always ready cannot starve the others.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Awaitable, Callable
+from typing import NoReturn
+
+import trio
+
+__all__ = ["SocketStream"]
+
+FAIR_AFTER = 16  # calls that did not wait
+RECEIVE_SIZE = 65536
+
+
+class SocketStream(trio.abc.HalfCloseableStream):
+    """Owns a connected stream socket, which it makes non-blocking. The contract is trio.abc.HalfCloseableStream's."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        sock.setblocking(False)
+        if sock.family != socket.AF_UNIX:
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._sock = sock
+        self._unfair = 0
+
+    async def receive_some(self, max_bytes: int | None = None) -> bytes:
+        """Receive at most `max_bytes` octets, none at the end of file. Raises trio.BrokenResourceError for a reset."""
+        while True:
+            try:
+                octets = self._sock.recv(max_bytes or RECEIVE_SIZE)
+            except BlockingIOError:
+                await self._wait(trio.lowlevel.wait_readable)
+            except OSError as error:
+                self._fail(error)
+            else:
+                await self._be_fair()
+                return octets
+
+    async def send_all(self, data: bytes | bytearray | memoryview) -> None:
+        """Send everything. Raises trio.BrokenResourceError when the peer is gone."""
+        left = memoryview(data)
+        while left:
+            try:
+                left = left[self._sock.send(left) :]
+            except BlockingIOError:
+                await self._wait(trio.lowlevel.wait_writable)
+            except OSError as error:
+                self._fail(error)
+        await self._be_fair()
+
+    async def wait_send_all_might_not_block(self) -> None:
+        """Wait until there is room."""
+        await self._wait(trio.lowlevel.wait_writable)
+
+    async def send_eof(self) -> None:
+        """Half-close."""
+        try:
+            self._sock.shutdown(socket.SHUT_WR)
+        except OSError as error:
+            self._fail(error)
+        await self._be_fair()
+
+    async def aclose(self) -> None:
+        """Close; whoever waits on the socket hears of it."""
+        if self._sock.fileno() >= 0:
+            trio.lowlevel.notify_closing(self._sock)
+            self._sock.close()
+        await trio.lowlevel.checkpoint()
+
+    async def _wait(self, ready: Callable[[socket.socket], Awaitable[None]]) -> None:
+        self._unfair = 0
+        await ready(self._sock)
+
+    async def _be_fair(self) -> None:
+        self._unfair += 1
+        if self._unfair >= FAIR_AFTER:
+            self._unfair = 0
+            await trio.lowlevel.checkpoint()
+
+    def _fail(self, error: OSError) -> NoReturn:
+        if self._sock.fileno() < 0:
+            raise trio.ClosedResourceError("this stream was closed") from None
+        raise trio.BrokenResourceError(str(error)) from error
