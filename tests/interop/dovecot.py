@@ -57,6 +57,12 @@ service pop3-login {{
     haproxy = yes
   }}
 }}
+# A failed login must not slow down the next one.
+service anvil {{
+  unix_listener anvil-auth-penalty {{
+    mode = 0
+  }}
+}}
 service auth {{
   unix_listener {directory}/auth {{
     mode = 0666
