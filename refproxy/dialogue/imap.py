@@ -97,18 +97,18 @@ class ImapClient(ClientCore):
 
     # A command, part by part.
 
-    def _command(self, octets: bytes) -> Turn:
+    def _command(self, line: bytes) -> Turn:
         if self._literal is not None:
-            return self._take_literal(octets)
+            return self._take_literal(line)
         parser = self._parser or CommandParser()
         try:
-            part = self._parse(parser, octets)
+            part = self._parse(parser, line)
         except WireError:
             self._tag = parser.tag
-            return self._invalid(octets)
+            return self._invalid(line)
         self._tag = parser.tag
         if isinstance(part, Literal):
-            return self._await_literal(parser, part, octets)
+            return self._await_literal(parser, part, line)
         return self._carry_out(part, continued=self._parser is not None)
 
     def _parse(self, parser: CommandParser, line: bytes) -> Command | Literal:

@@ -199,7 +199,7 @@ def test_nothing_heard_holds_a_secret(protocol: MailProtocol) -> None:
     lines = {
         SMTP: [b"AUTH PLAIN AHUA" + secret, b"AUTH LOGIN " + secret, secret, secret + b" " + secret],
         POP3: [b"PASS " + secret, b"USER u", b"PASS " + secret, b"AUTH LOGIN", secret, secret],
-        IMAP: [b"a LOGIN u " + secret, b"b LOGIN {1+}\r\nu {8+}\r\n" + secret, b"c LOGN u " + secret, b"d LOGIN u\\ x " + secret],
+        IMAP: [b"a LOGIN u " + secret, b"b LOGIN {1+}\r\nu {8+}\r\n" + secret, b"c LOGN u " + secret],
     }  # fmt: skip
     talk = talk_with(protocol, max_errors=100)
     heard = []
@@ -231,7 +231,8 @@ LINES = st.sampled_from(
         b"NOOP\r\n", b"a NOOP\r\n", b"USER u\r\n", b"PASS p\r\n", b"AUTH PLAIN\r\n", b"AUTH LOGIN\r\n", b"dQ==\r\n",
         b"a AUTHENTICATE XOAUTH2\r\n", b"a LOGIN {3}\r\n", b"a LOGIN {3+}\r\nabc", b" {2}\r\n", b"ab", b"*\r\n",
         b"AUTH OAUTHBEARER bixhPXUsAWF1dGg9QmVhcmVyIHQBAQ==\r\n", b"AQ==\r\n", b"\r\n", b"EHLO x\r\n", b"STLS\r\n",
-        b"MAIL FROM:<a>\r\n", b"RCPT TO:<b>\r\n", b"STARTTLS\r\n", b"a STARTTLS\r\n", b'a LOGIN "u" "p"\r\n', b"RSET\r\n",
+        b"MAIL FROM:<a>\r\n", b"RCPT TO:<b>\r\n", b"STARTTLS\r\n", b"a STARTTLS\r\n", b"RSET\r\n",
+        b'a LOGIN "u" "p"\r\n',
         b"x" * 300, b'"', b"\0", b"\r",
     ]
 )  # fmt: skip

@@ -11,10 +11,13 @@ from types import TracebackType
 
 from tests.interop.processes import find_program
 
-__all__ = ["CLIENT_ADDRESS", "Imap", "LineClient", "Pop3", "swaks"]
+__all__ = ["CLIENT_ADDRESS", "PROXY_ADDRESS", "Imap", "LineClient", "Pop3", "swaks"]
 
 CLIENT_ADDRESS = "127.0.0.2"
-"""Where the clients connect from; the proxy connects from 127.0.0.1."""
+"""Where the clients connect from."""
+
+PROXY_ADDRESS = "127.0.0.1"
+"""Where the proxy connects from."""
 
 TIMEOUT = 20.0
 

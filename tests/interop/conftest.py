@@ -40,7 +40,9 @@ def public_directories() -> Iterator[Callable[[], Path]]:
     with ExitStack() as stack:
 
         def make() -> Path:
-            path = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="refproxy-", ignore_cleanup_errors=True)))
+            path = Path(
+                stack.enter_context(tempfile.TemporaryDirectory(prefix="refproxy-", ignore_cleanup_errors=True))
+            )
             path.chmod(0o755)
             return path
 
@@ -80,7 +82,9 @@ def postfix(public_directories: Callable[[], Path], auth: AuthServer, dovecot: D
 
 
 @pytest.fixture(scope="module")
-def proxy(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, auth: AuthServer) -> Iterator[Proxy]:
+def proxy(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, auth: AuthServer
+) -> Iterator[Proxy]:
     """The proxy with the server blocks in the test module's `SERVERS` and the directives in its `COMMON`."""
     servers: Mapping[str, str] = request.module.SERVERS
     running = start_proxy(tmp_path_factory.mktemp("proxy"), auth.port, servers, getattr(request.module, "COMMON", ""))
@@ -88,5 +92,3 @@ def proxy(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     running.child.stop()
     # A crash is never expected, whatever a test has provoked.
     assert "Traceback" not in running.child.output, running.child.output
-
-

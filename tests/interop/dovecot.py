@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -81,6 +82,11 @@ class Dovecot:
     imap_haproxy: int
     pop3: int
     pop3_haproxy: int
+
+    def wait_for_login(self, service: str, user: str, address: str, since: int) -> None:
+        """Wait until the log says that the user logged in from the address."""
+        pattern = f"{service}-login: Info: Login: user=<{user}>, method=PLAIN, rip={address}, lip=127.0.0.1,"
+        self.child.wait_for(re.escape(pattern), since)
 
     @property
     def homes(self) -> Path:

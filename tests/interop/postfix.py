@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pwd
+import re
 import shutil
 import subprocess
 from collections.abc import Iterable
@@ -75,9 +76,26 @@ class Postfix:
     haproxy: int
     strict: int
 
-    def wait_for(self, pattern: str, since: int = 0) -> str:
-        """Wait for a line of the mail log."""
-        return self.child.wait_for(pattern, since)
+    def wait_for_client(self, transcript: str) -> str:
+        """What the log says about the client who sent a message. The transcript holds Postfix' reply to the message."""
+        return self.child.wait_for(f" {queue_name(transcript)}: client=").partition(": client=")[2]
+
+    def wait_for_size(self, transcript: str) -> int:
+        """The size of a message."""
+        line = self.child.wait_for(rf" {queue_name(transcript)}: from=<.*size=\d")
+        return int(line.partition("size=")[2].partition(",")[0])
+
+    def wait_until_delivered(self, transcript: str, recipient: str) -> None:
+        """Wait until a message is in a mailbox."""
+        pattern = rf" {queue_name(transcript)}: to=<{re.escape(recipient)}>.* status=sent \(delivered to maildir\)"
+        self.child.wait_for(pattern)
+
+
+def queue_name(transcript: str) -> str:
+    """The name of a message in Postfix' log."""
+    queued = re.search(r"Ok: queued as (\w+)", transcript)
+    assert queued is not None, transcript
+    return queued[1]
 
 
 def start_postfix(directory: Path, users: Iterable[str], homes: Path, auth_socket: Path) -> Postfix:
@@ -105,7 +123,9 @@ def start_postfix(directory: Path, users: Iterable[str], homes: Path, auth_socke
     (etc / "master.cf").write_text(MASTER.format(**ports))
     # This makes the directories of the queue.
     subprocess.run([program, "-c", etc, "check"], check=True, capture_output=True, timeout=60)
-    daemons = subprocess.run([postconf, "-dh", "daemon_directory"], check=True, capture_output=True, text=True, timeout=60)
+    daemons = subprocess.run(
+        [postconf, "-dh", "daemon_directory"], check=True, capture_output=True, text=True, timeout=60
+    )
     child = Child([Path(daemons.stdout.strip()) / "master", "-s"], env={"MAIL_CONFIG": str(etc)})
     try:
         child.wait_until_listening(*ports.values())

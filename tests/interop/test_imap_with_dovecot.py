@@ -9,7 +9,7 @@ import re
 import pytest
 
 from tests.interop.auth_server import AuthServer
-from tests.interop.clients import CLIENT_ADDRESS, Imap, LineClient
+from tests.interop.clients import CLIENT_ADDRESS, PROXY_ADDRESS, Imap, LineClient
 from tests.interop.conftest import STRANGERS, USERS
 from tests.interop.dovecot import Dovecot
 from tests.interop.proxies import Proxy
@@ -50,8 +50,7 @@ def test_a_login_reaches_dovecot(proxy: Proxy, dovecot: Dovecot, auth: AuthServe
         log_in(client, user, method)
         status, _ = client.select("INBOX")
         assert status == "OK"
-    line = dovecot.child.wait_for("imap-login: Info: Login: ", since)
-    assert f"user=<{user}>, method=PLAIN, rip=127.0.0.1" in line
+    dovecot.wait_for_login("imap", user, PROXY_ADDRESS, since)
     assert auth.requests[-1].headers["Auth-Protocol"] == "imap"
     assert auth.requests[-1].headers["Client-IP"] == CLIENT_ADDRESS
     assert auth.requests[-1].credential("Auth-User") == user.encode()
@@ -91,8 +90,7 @@ def test_dovecot_learns_the_address_from_the_proxy_header(proxy: Proxy, dovecot:
     since = dovecot.child.mark()
     with Imap(proxy.ports["haproxy"]) as client:
         client.login(ALICE, USERS[ALICE])
-    line = dovecot.child.wait_for("imap-login: Info: Login: ", since)
-    assert f"user=<{ALICE}>, method=PLAIN, rip={CLIENT_ADDRESS}, lip=127.0.0.1" in line
+    dovecot.wait_for_login("imap", ALICE, CLIENT_ADDRESS, since)
 
 
 @pytest.mark.usefixtures("dovecot")

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.interop.auth_server import AuthServer
-from tests.interop.clients import CLIENT_ADDRESS, LineClient, Pop3
+from tests.interop.clients import CLIENT_ADDRESS, PROXY_ADDRESS, LineClient, Pop3
 from tests.interop.conftest import STRANGERS, USERS
 from tests.interop.dovecot import Dovecot
 from tests.interop.proxies import Proxy
@@ -53,8 +53,7 @@ def test_user_and_password_reach_dovecot(proxy: Proxy, dovecot: Dovecot, auth: A
         assert client.pass_(USERS[user]) == b"+OK Logged in."
         client.stat()
         client.quit()
-    line = dovecot.child.wait_for("pop3-login: Info: Login: ", since)
-    assert f"user=<{user}>, method=PLAIN, rip=127.0.0.1" in line
+    dovecot.wait_for_login("pop3", user, PROXY_ADDRESS, since)
     assert auth.requests[-1].headers["Client-IP"] == CLIENT_ADDRESS
     assert auth.requests[-1].credential("Auth-Pass") == USERS[user].encode()
 
@@ -66,7 +65,7 @@ def test_apop_reaches_dovecot_as_user_and_password(proxy: Proxy, dovecot: Doveco
     with Pop3(proxy.ports["plain"]) as client:
         assert client.apop(user, USERS[user]) == b"+OK Logged in."
         client.quit()
-    assert f"user=<{user}>, method=PLAIN" in dovecot.child.wait_for("pop3-login: Info: Login: ", since)
+    dovecot.wait_for_login("pop3", user, PROXY_ADDRESS, since)
     assert auth.requests[-1].headers["Auth-Method"] == "apop"
 
 
@@ -123,8 +122,7 @@ def test_dovecot_learns_the_address_from_the_proxy_header(proxy: Proxy, dovecot:
         client.user(ALICE)
         client.pass_(USERS[ALICE])
         client.quit()
-    line = dovecot.child.wait_for("pop3-login: Info: Login: ", since)
-    assert f"user=<{ALICE}>, method=PLAIN, rip={CLIENT_ADDRESS}, lip=127.0.0.1" in line
+    dovecot.wait_for_login("pop3", ALICE, CLIENT_ADDRESS, since)
 
 
 @pytest.mark.usefixtures("dovecot")

@@ -19,11 +19,10 @@ BOB = "bob+mail=1@example.test"
 
 
 def test_a_message_is_sent_by_smtp_and_read_by_imap_and_pop3(proxy: Proxy, postfix: Postfix) -> None:
-    since = postfix.child.mark()
     credentials = ("--auth", "PLAIN", "--auth-user", BOB, "--auth-password", USERS[BOB])
     sent = swaks(proxy.ports["smtp"], *credentials, "--to", BOB, "--header", "Subject: the whole way")
     assert sent.returncode == 0, sent.stdout
-    postfix.wait_for(r"status=sent \(delivered to maildir\)", since)
+    postfix.wait_until_delivered(sent.stdout, BOB)
 
     with Imap(proxy.ports["imap"]) as imap:
         imap.login(BOB, USERS[BOB])
