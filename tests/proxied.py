@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -137,7 +137,7 @@ class World:
     client: Peer
     recorder: Recorder
     session: Session
-    _connections: dict[Side, tuple[trio.MemorySendChannel[Peer], trio.MemoryReceiveChannel[Peer]]]
+    _connections: Mapping[Side, tuple[trio.MemorySendChannel[Peer], trio.MemoryReceiveChannel[Peer]]]
     ended: trio.Event
 
     async def auth(self) -> Peer:

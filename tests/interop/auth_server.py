@@ -37,11 +37,11 @@ class AuthRequest:
 class AuthServer:
     """Serves in a thread from `with` on.
 
-    `routes` maps a request path and an `Auth-Protocol` value, as in `/plain smtp`, to the port of a backend on 127.0.0.1.
+    `routes` maps a request path and an `Auth-Protocol` value, as in `/plain smtp`, to the port of a backend.
     A path `/retry…` refuses with `Auth-Wait: 1`, so that the session goes on. Method `none` is always admitted.
     """
 
-    def __init__(self, users: Mapping[str, str], routes: Mapping[str, int]) -> None:
+    def __init__(self, users: Mapping[str, str], routes: dict[str, int]) -> None:
         self.users = users
         self.routes = routes
         self.requests: list[AuthRequest] = []

@@ -108,7 +108,7 @@ class Child:
         raise AssertionError(f"{self.process.args!r} did not say {pattern!r}, but:\n{shown}")
 
     def wait_until_listening(self, *ports: int) -> None:
-        """Wait until every port of 127.0.0.1 accepts connections. Raises AssertionError when the program ended instead."""
+        """Wait until every port of 127.0.0.1 accepts. Raises AssertionError when the program ended instead."""
         deadline = time.monotonic() + PATIENCE
         for port in ports:
             while True:

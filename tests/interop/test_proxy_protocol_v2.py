@@ -1,0 +1,46 @@
+"""The PROXY header of version 2, as real servers understand it."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from tests.interop.clients import CLIENT_ADDRESS, Imap, Pop3, swaks
+from tests.interop.conftest import USERS
+from tests.interop.dovecot import Dovecot
+from tests.interop.postfix import Postfix
+from tests.interop.proxies import Proxy
+
+pytestmark = pytest.mark.skipif(
+    os.environ.get("REFPROXY_INTEROP_PROXY") == "nginx", reason="nginx knows no proxy_protocol v2 before 1.31"
+)
+
+COMMON = "proxy_protocol v2; xclient off;"
+SERVERS = {
+    "smtp": "/haproxy protocol smtp; smtp_auth none;",
+    "imap": "/haproxy protocol imap;",
+    "pop3": "/haproxy protocol pop3;",
+}
+
+ALICE = "alice@example.test"
+
+
+def test_postfix_understands_it(proxy: Proxy, postfix: Postfix) -> None:
+    """PROXY-21."""
+    sent = swaks(proxy.ports["smtp"], "--to", ALICE)
+    assert sent.returncode == 0, sent.stdout
+    assert postfix.wait_for_client(sent.stdout) == f"unknown[{CLIENT_ADDRESS}]"
+
+
+def test_dovecot_understands_it(proxy: Proxy, dovecot: Dovecot) -> None:
+    """PROXY-21."""
+    since = dovecot.child.mark()
+    with Imap(proxy.ports["imap"]) as imap:
+        imap.login(ALICE, USERS[ALICE])
+    dovecot.wait_for_login("imap", ALICE, CLIENT_ADDRESS, since)
+    with Pop3(proxy.ports["pop3"]) as pop3:
+        pop3.user(ALICE)
+        pop3.pass_(USERS[ALICE])
+        pop3.quit()
+    dovecot.wait_for_login("pop3", ALICE, CLIENT_ADDRESS, since)
