@@ -85,6 +85,8 @@ def test_sigquit_lets_sessions_finish(daemon: Daemon) -> None:
         while True:
             try:
                 socket.create_connection(("127.0.0.1", daemon.port), timeout=10).close()
+            except ConnectionResetError:
+                continue  # it was queued when the listening socket closed
             except ConnectionRefusedError:
                 break
         client.sendall(b"a NOOP\r\n")

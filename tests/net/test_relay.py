@@ -1,0 +1,86 @@
+"""The relay (proxy rules, section 9)."""
+
+from __future__ import annotations
+
+import socket
+
+import trio
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from trio.testing import MockClock, memory_stream_pair
+
+from refproxy.errors import Side
+from refproxy.net.relay import RelayEnd, RelayResult, relay
+from refproxy.net.socket_stream import SocketStream
+
+BUFFERS = {Side.CLIENT: 7, Side.BACKEND: 5}
+
+
+@settings(derandomize=True, deadline=None, max_examples=40)
+@given(chunks=st.lists(st.binary(min_size=1, max_size=40), max_size=10), pending=st.binary(max_size=10))
+def test_octets_are_unchanged_under_any_chunking(chunks: list[bytes], pending: bytes) -> None:
+    """PROXY-72, PROXY-75, PROXY-78: everything sent before the end of file arrives, on streams and on sockets."""
+
+    async def run(use_sockets: bool) -> bytes:
+        pairs = [stream_pair(use_sockets), stream_pair(use_sockets)]
+        (client, proxy_client), (proxy_backend, backend) = pairs
+        received = b""
+
+        async def talk() -> None:
+            for chunk in chunks:
+                await client.send_all(chunk)
+            await client.send_eof()
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(talk)
+
+            async def carry() -> None:
+                result = await relay(proxy_client, proxy_backend, idle=60, buffers=BUFFERS, pending=pending)
+                assert (result.end, result.side) == (RelayEnd.END_OF_FILE, Side.CLIENT)
+                assert result.octets_from[Side.CLIENT] == len(pending) + sum(map(len, chunks))
+                await proxy_backend.aclose()
+
+            nursery.start_soon(carry)
+            while octets := await backend.receive_some(100):
+                received += octets
+        for stream in (client, proxy_client, backend):
+            await stream.aclose()
+        return received
+
+    assert trio.run(run, False) == trio.run(run, True) == pending + b"".join(chunks)
+
+
+def stream_pair(use_sockets: bool) -> tuple[trio.abc.HalfCloseableStream, trio.abc.HalfCloseableStream]:
+    if not use_sockets:
+        return memory_stream_pair()
+    left, right = socket.socketpair()
+    return SocketStream(left), SocketStream(right)
+
+
+async def test_nothing_moving_ends_it_at_the_idle_time(autojump_clock: MockClock) -> None:
+    """PROXY-82, PROXY-86."""
+    _client, proxy_client = memory_stream_pair()
+    _backend, proxy_backend = memory_stream_pair()
+    result = await relay(proxy_client, proxy_backend, idle=86400.0, buffers=BUFFERS)
+    assert result.end is RelayEnd.TIMED_OUT
+    assert trio.current_time() == 86400.0
+
+
+async def test_a_receiver_that_stops_stops_the_sender_and_not_the_other_direction(autojump_clock: MockClock) -> None:
+    """PROXY-74: at most one read is held."""
+    client, proxy_client = trio.testing.lockstep_stream_pair()
+    backend, proxy_backend = trio.testing.lockstep_stream_pair()
+    results: list[RelayResult] = []
+
+    async def carry() -> None:
+        results.append(await relay(proxy_client, proxy_backend, idle=10.0, buffers=BUFFERS))
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(carry)
+        with trio.move_on_after(1) as blocked:
+            await client.send_all(b"x" * 100)
+        assert blocked.cancelled_caught
+        await backend.send_all(b"still")
+        assert await client.receive_some(100) == b"still"
+        nursery.cancel_scope.cancel()
+    assert results == []
