@@ -10,6 +10,7 @@ from refproxy.config.settings import TcpAddress
 from refproxy.dialogue.login import LoginWalk, Route
 from refproxy.errors import BackendFailure, FailureKind, PeerError, Side
 from refproxy.net.dial import Dial
+from refproxy.net.socket_stream import close_at_once
 
 __all__ = ["BackendTell", "log_in"]
 
@@ -43,7 +44,7 @@ async def log_in(
             tell.sent(_show_header(header))
         return stream, await _walk(walk, stream, tell)
     except BaseException as failure:
-        await trio.aclose_forcefully(stream)
+        await close_at_once(stream)
         if isinstance(failure, trio.BrokenResourceError):
             raise walk.closed() from failure
         raise

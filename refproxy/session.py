@@ -22,6 +22,7 @@ from refproxy.errors import AuthUnavailable, BackendFailure, FailureKind, PeerEr
 from refproxy.net.dial import Dial
 from refproxy.net.line_stream import LineStream
 from refproxy.net.relay import RelayEnd, relay
+from refproxy.net.socket_stream import close_at_once
 from refproxy.observe.events import (
     LineReceived,
     LineSent,
@@ -93,9 +94,9 @@ class Session:
             self._events.emit(SessionCrashed(self.info, _where_it_broke(defect)))
             await self._farewell()
         finally:
-            await trio.aclose_forcefully(self._lines.stream)
+            await close_at_once(self._lines.stream)
             if self._backend is not None:
-                await trio.aclose_forcefully(self._backend)
+                await close_at_once(self._backend)
             self._events.emit(SessionEnded(self.info, end, trio.current_time() - self.info.started))
 
     def cut(self) -> None:

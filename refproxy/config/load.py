@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from refproxy.config.addresses import system_resolve
-from refproxy.config.directives import ROWS, opens
+from refproxy.config.directives import BY_NAME, ROWS, opens
 from refproxy.config.scopes import Collector, Scope
 from refproxy.config.settings import (
     AuthHttp,
@@ -193,6 +193,9 @@ def build_server(scope: Scope) -> ServerSettings:
     assert protocol is not None
     assert isinstance(auth_http, AuthHttp)
     values |= {"protocol": protocol, "server_name": values.get("server_name") or host_name()}
+    if values.get("starttls") is StartTlsMode.ON and not BY_NAME["starttls"].effective:
+        # Nobody may be offered what cannot be done. `only` stays: without TLS it lets nobody log in, as it should.
+        values["starttls"] = StartTlsMode.OFF
     return with_values(ServerSettings(scope.where, protocol, (), b"", auth_http), values)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import trio
 
 from refproxy.errors import PeerError, Side
+from refproxy.net.socket_stream import close_at_once
 
 __all__ = ["LineStream", "Overlong"]
 
@@ -106,7 +107,7 @@ class LineStream:
                     left -= len(octets)
             except (trio.BrokenResourceError, trio.ClosedResourceError):
                 pass  # the peer was quicker
-        await trio.aclose_forcefully(self.stream)
+        await close_at_once(self.stream)
 
     def _take(self, count: int) -> bytes:
         taken = bytes(self._buffer[:count])

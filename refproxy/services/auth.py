@@ -10,6 +10,7 @@ import trio
 from refproxy.config.settings import Address, AuthHttp, MailProtocol
 from refproxy.errors import AuthUnavailable, PeerError, Side, WireError
 from refproxy.net.dial import Dial
+from refproxy.net.socket_stream import close_at_once
 from refproxy.wire.auth_http import (
     HEADER_LIMIT,
     Accepted,
@@ -91,7 +92,7 @@ async def _ask_once(settings: AuthHttp, request: AuthRequest, dial: Dial, exchan
         try:
             section = await _exchange(stream, octets, address)
         finally:
-            await trio.aclose_forcefully(stream)
+            await close_at_once(stream)
         if exchanged is not None:
             exchanged(_masked(settings, request), section)
         try:
