@@ -46,6 +46,7 @@ class Listener:
 
     async def accept(self) -> socket.socket:
         """Return the next client's socket. Raises OSError, also for a client that gave up meanwhile."""
+        await trio.lowlevel.checkpoint()  # a flood of connections must not keep the sessions from running
         while True:
             try:
                 return self.sock.accept()[0]

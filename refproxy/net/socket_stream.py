@@ -31,19 +31,18 @@ class SocketStream(trio.abc.HalfCloseableStream):
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes:
         """Receive at most `max_bytes` octets, none at the end of file. Raises trio.BrokenResourceError for a reset."""
+        await self._be_fair()
         while True:
             try:
-                octets = self._sock.recv(max_bytes or RECEIVE_SIZE)
+                return self._sock.recv(max_bytes or RECEIVE_SIZE)
             except BlockingIOError:
                 await self._wait(trio.lowlevel.wait_readable)
             except OSError as error:
                 self._fail(error)
-            else:
-                await self._be_fair()
-                return octets
 
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
         """Send everything. Raises trio.BrokenResourceError when the peer is gone."""
+        await self._be_fair()
         left = memoryview(data)
         while left:
             try:
@@ -52,7 +51,6 @@ class SocketStream(trio.abc.HalfCloseableStream):
                 await self._wait(trio.lowlevel.wait_writable)
             except OSError as error:
                 self._fail(error)
-        await self._be_fair()
 
     async def wait_send_all_might_not_block(self) -> None:
         """Wait until there is room."""
@@ -60,11 +58,11 @@ class SocketStream(trio.abc.HalfCloseableStream):
 
     async def send_eof(self) -> None:
         """Half-close."""
+        await self._be_fair()
         try:
             self._sock.shutdown(socket.SHUT_WR)
         except OSError as error:
             self._fail(error)
-        await self._be_fair()
 
     def close(self) -> None:
         """Close at once; whoever waits on the socket hears of it."""
@@ -82,6 +80,7 @@ class SocketStream(trio.abc.HalfCloseableStream):
         await ready(self._sock)
 
     async def _be_fair(self) -> None:
+        """Give a turn now and then; before a call, because being cancelled after it would lose what was received."""
         self._unfair += 1
         if self._unfair >= FAIR_AFTER:
             self._unfair = 0

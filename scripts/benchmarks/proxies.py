@@ -1,25 +1,40 @@
-"""Starting and stopping the proxies that are compared, and reading what they cost."""
+"""Finding, starting and stopping the proxies that are compared, and reading what they cost."""
 
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-NGINX_MODULES = Path("/usr/lib/nginx/modules/ngx_mail_module.so")
-TICKS = os.sysconf("SC_CLK_TCK")
+from scripts.benchmarks.reactor import LOOPBACK
+
 PROTOCOLS = ("imap", "smtp", "pop3")
+TICKS = os.sysconf("SC_CLK_TCK")
+START_LIMIT = 20.0  # seconds; a loaded machine starts Python in one or two
+STOP_LIMIT = 10.0
+SYSTEM_DIRECTORIES = "/usr/sbin:/usr/local/sbin"  # Debian's nginx is in the first, which is on few users' PATH
 
 
 class BenchError(Exception):
-    """Something is missing or did not start; the text is for the operator."""
+    """Something is missing or did not start; the text is one line for the operator."""
+
+
+@dataclass(frozen=True)
+class Program:
+    """A proxy that can be run: the name its figures carry, its command, and what its file needs before the rest."""
+
+    name: str
+    command: tuple[str, ...]
+    preamble: str = ""
 
 
 @dataclass(frozen=True)
@@ -31,72 +46,115 @@ class Running:
     ports: dict[str, int]
 
     def cpu_seconds(self) -> float:
-        """User and system time so far, children included."""
-        return cpu_seconds(self.pid)
+        """User and system time so far, children included. Raises BenchError when it is gone."""
+        try:
+            return cpu_seconds(self.pid)
+        except OSError:
+            raise BenchError(f"{self.name} ended while it was measured") from None
 
 
 def cpu_seconds(pid: int) -> float:
-    """What the system's accounting says of a process and its children, in seconds."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    own = sum(map(int, fields[11:15])) / TICKS
-    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    return own + sum(cpu_seconds(int(child)) for child in children)
+    """What the system's accounting says of a process and its children, in seconds.
+
+    The process's CPU clock is utime + stime of /proc/PID/stat without their rounding to ticks: a tick of 10 ms would
+    be a tenth of what a short run costs a fast proxy. Children that ended are counted there in ticks only.
+    """
+    clock = (~pid << 3) | 2  # clock_getcpuclockid(3): the time all threads of a process were scheduled
+    ended_children = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[13:15]
+    living_children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    own = time.clock_gettime(clock) + sum(map(int, ended_children)) / TICKS
+    return own + sum(cpu_seconds(int(child)) for child in living_children)
+
+
+def refproxy() -> Program:
+    return Program("refproxy", (sys.executable, "-m", "refproxy", "run"))
+
+
+def installed_nginx() -> Program:
+    """Debian's nginx. Raises BenchError when it or its mail module is missing."""
+    path = shutil.which("nginx") or shutil.which("nginx", path=SYSTEM_DIRECTORIES)
+    if path is None:
+        raise BenchError("nginx is not installed")
+    return nginx_like("nginx", path)
+
+
+def nginx_like(name: str, path: str) -> Program:
+    """A program with nginx's command line. Raises BenchError when it has no mail proxy."""
+    try:
+        shown = subprocess.run([path, "-V"], capture_output=True, text=True, check=False, timeout=START_LIMIT)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise BenchError(f"{path} -V does not run: {error}") from None
+    words = (shown.stdout + shown.stderr).split()
+    preamble = ""
+    if "--with-mail=dynamic" in words:
+        directory = next((word.partition("=")[2] for word in words if word.startswith("--modules-path=")), "modules")
+        module = Path(directory, "ngx_mail_module.so")
+        if not module.exists():
+            raise BenchError(f"{name} has no mail module: {module} is not installed")
+        preamble = f"load_module {module};\n"
+    elif "--with-mail" not in words:
+        raise BenchError(f"{path} is built without a mail proxy")
+    return Program(name, (path, "-e", "stderr", "-g", "daemon off; master_process off;"), preamble)
+
+
+def configuration(auth_port: int, ports: dict[str, int], home: Path, connections: int) -> str:
+    """The same for every proxy."""
+    servers = "".join(f"  server {{ listen {LOOPBACK}:{port}; protocol {name}; }}\n" for name, port in ports.items())
+    return (
+        f"worker_processes 1;\npid {home}/pid;\nerror_log {home}/error.log;\n"
+        f"events {{ worker_connections {connections}; }}\n"
+        "mail {\n  server_name mx.example;\n  xclient on;\n"
+        f"  auth_http {LOOPBACK}:{auth_port}/auth;\n{servers}}}\n"
+    )
+
+
+@contextmanager
+def run_proxy(program: Program, auth_port: int, home: Path, connections: int) -> Iterator[Running]:
+    """Run one proxy, with its files in `home`, for the block. Raises BenchError when it does not start."""
+    home.mkdir()
+    ports = dict(zip(PROTOCOLS, free_ports(len(PROTOCOLS)), strict=True))
+    file = home / "mail.conf"
+    file.write_text(program.preamble + configuration(auth_port, ports, home, connections))
+    with (home / "output").open("w") as output:
+        command = [*program.command, "-p", str(home), "-c", str(file)]
+        process = subprocess.Popen(command, stdout=output, stderr=output, process_group=0)
+    try:
+        for port in ports.values():
+            wait_until_open(port, process, program.name, home / "output")
+        yield Running(program.name, process.pid, ports)
+    finally:
+        stop(process)
 
 
 def free_ports(count: int) -> list[int]:
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    sockets = [socket.create_server((LOOPBACK, 0)) for _ in range(count)]
     ports = [int(sock.getsockname()[1]) for sock in sockets]
     for sock in sockets:
         sock.close()
     return ports
 
 
-def configuration(auth_port: int, ports: dict[str, int]) -> str:
-    """The same for every proxy."""
-    servers = "".join(f"  server {{ listen 127.0.0.1:{port}; protocol {name}; }}\n" for name, port in ports.items())
-    return (
-        "events { worker_connections 4096; }\n"
-        f"mail {{\n  server_name mx.example;\n  auth_http 127.0.0.1:{auth_port}/auth;\n{servers}}}\n"
-    )
-
-
-def has_nginx() -> bool:
-    """Whether Debian's nginx and its mail module are installed."""
-    return shutil.which("nginx") is not None and NGINX_MODULES.exists()
-
-
-@contextmanager
-def proxy(name: str, auth_port: int, directory: Path) -> Iterator[Running]:
-    """Run one proxy for the block. Raises BenchError when it does not start."""
-    ports = dict(zip(PROTOCOLS, free_ports(len(PROTOCOLS)), strict=True))
-    body = configuration(auth_port, ports)
-    home = directory / name
-    home.mkdir(exist_ok=True)
-    file = home / "mail.conf"
-    if name == "nginx":
-        body = f"load_module {NGINX_MODULES};\npid {home}/pid;\nerror_log {home}/error.log;\n" + body
-        options = ["-p", str(home), "-c", str(file), "-e", f"{home}/error.log", "-g", "daemon off; master_process off;"]
-        command = ["nginx", *options]
-    else:
-        command = [sys.executable, "-m", "refproxy", "run", "-c", str(file)]
-    file.write_text(body)
-    with (home / "stderr").open("w") as errors:
-        process = subprocess.Popen(command, stderr=errors, stdout=errors)
-    try:
-        for port in ports.values():
-            wait_until_open(port, process, home / "stderr")
-        yield Running(name, process.pid, ports)
-    finally:
-        process.send_signal(signal.SIGTERM)
-        process.wait()
-
-
-def wait_until_open(port: int, process: subprocess.Popen[bytes], errors: Path) -> None:
-    """Return when the port accepts. Raises BenchError when the process ends instead."""
+def wait_until_open(port: int, process: subprocess.Popen[bytes], name: str, output: Path) -> None:
+    """Return when the port accepts. Raises BenchError when the process ends instead, or takes too long."""
+    deadline = time.monotonic() + START_LIMIT
     while True:
         try:
-            socket.create_connection(("127.0.0.1", port), timeout=10).close()
+            socket.create_connection((LOOPBACK, port), timeout=START_LIMIT).close()
             return
-        except ConnectionRefusedError:
+        except OSError:
             if process.poll() is not None:
-                raise BenchError(f"{process.args!r} did not start: {errors.read_text().strip()}") from None
+                lines = re.findall(".+", output.read_text(errors="replace"))
+                raise BenchError(f"{name} did not start: {lines[-1] if lines else 'no message'}") from None
+            if time.monotonic() > deadline:
+                raise BenchError(f"{name} did not listen within {START_LIMIT:.0f} s") from None
+            time.sleep(0.02)
+
+
+def stop(process: subprocess.Popen[bytes]) -> None:
+    """End a process we started, gently if it lets us."""
+    process.send_signal(signal.SIGTERM)
+    try:
+        process.wait(STOP_LIMIT)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()

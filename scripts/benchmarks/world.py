@@ -1,113 +1,110 @@
 """The servers around the proxy, in a process of their own: three tiny backends and an auth server.
 
-Run as a program it prints the ports of auth server, SMTP, IMAP and POP3, and serves until its standard input ends.
+Run as a program it prints the auth server's port and serves until its standard input ends.
 """
 
 from __future__ import annotations
 
-import asyncio
+import socket
 import sys
-from collections.abc import Callable
+
+from scripts.benchmarks.reactor import LOOPBACK, Connection, Loop, open_listener
 
 AUTH_ANSWER = (
-    "HTTP/1.0 200 OK\r\nAuth-Status: OK\r\nAuth-Server: 127.0.0.1\r\nAuth-Port: {}\r\nAuth-Pass: secret\r\n\r\n"
+    "HTTP/1.0 200 OK\r\nAuth-Status: OK\r\nAuth-Server: {host}\r\nAuth-Port: {port}\r\nAuth-Pass: secret\r\n\r\n"
 )
 
 
-class LineProtocol(asyncio.Protocol):
-    """Answers each line with what `answer` says; None closes."""
+class Backend(Connection):
+    """Greets, then answers each line; a line that `is_farewell` is the last."""
 
     greeting = b""
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self.transport, self.buffer = transport, b""
-        if self.greeting:
-            transport.write(self.greeting)
+    def __init__(self, loop: Loop, sock: socket.socket) -> None:
+        super().__init__(loop, sock)
+        self.buffer = b""
+        self.send(self.greeting)
 
-    def data_received(self, data: bytes) -> None:
+    def received(self, data: bytes) -> None:
         *lines, self.buffer = (self.buffer + data).split(b"\r\n")
         for line in lines:
-            reply, goes_on = self.answer(line)
-            self.transport.write(reply)
-            if not goes_on:
-                self.transport.close()
+            self.send(self.answer(line))
+            if self.is_farewell(line):
+                self.close()
                 return
 
-    def answer(self, line: bytes) -> tuple[bytes, bool]:
+    def answer(self, line: bytes) -> bytes:
         raise NotImplementedError
 
+    def is_farewell(self, line: bytes) -> bool:
+        return line == b"QUIT"
 
-class Smtp(LineProtocol):
+
+class Smtp(Backend):
     greeting = b"220 backend\r\n"
 
-    def answer(self, line: bytes) -> tuple[bytes, bool]:
+    def answer(self, line: bytes) -> bytes:
         match line[:4]:
             case b"EHLO":
-                return b"250-backend\r\n250 XCLIENT NAME ADDR LOGIN\r\n", True
+                return b"250-backend\r\n250 XCLIENT NAME ADDR LOGIN\r\n"
             case b"XCLI":
-                return b"220 backend\r\n", True
+                return b"220 backend\r\n"
             case b"QUIT":
-                return b"221 bye\r\n", False
+                return b"221 bye\r\n"
             case _:
-                return b"250 ok\r\n", True
+                return b"250 ok\r\n"
 
 
-class Pop3(LineProtocol):
+class Pop3(Backend):
     greeting = b"+OK backend\r\n"
 
-    def answer(self, line: bytes) -> tuple[bytes, bool]:
-        return b"+OK\r\n", line != b"QUIT"
+    def answer(self, line: bytes) -> bytes:
+        return b"+OK\r\n"
 
 
-class Imap(LineProtocol):
+class Imap(Backend):
     greeting = b"* OK backend\r\n"
     tag = b""
-    answers_due = 0
+    literals_due = 0
 
-    def answer(self, line: bytes) -> tuple[bytes, bool]:
-        if self.answers_due:
-            self.answers_due -= 1
-            return (b"+ go\r\n" if self.answers_due else self.tag + b" OK done\r\n"), True
-        self.tag, command = line.split(b" ")[:2]
-        if command == b"LOGIN":
-            self.answers_due = 2
-            return b"+ go\r\n", True
+    def answer(self, line: bytes) -> bytes:
+        if self.literals_due:
+            self.literals_due -= 1
+            return b"+ go\r\n" if self.literals_due else self.tag + b" OK done\r\n"
+        self.tag, _, command = line.partition(b" ")
+        if command.startswith(b"LOGIN "):
+            self.literals_due = 2
+            return b"+ go\r\n"
         bye = b"* BYE\r\n" if command == b"LOGOUT" else b""
-        return bye + self.tag + b" OK done\r\n", not bye
+        return bye + self.tag + b" OK done\r\n"
+
+    def is_farewell(self, line: bytes) -> bool:
+        return line.endswith(b" LOGOUT") and not self.literals_due
 
 
-class Auth(asyncio.Protocol):
-    """An auth server that lets everybody in."""
+class Auth(Connection):
+    """An auth server that lets everybody in; `answers` has one for each protocol."""
 
-    def __init__(self, ports: dict[bytes, int]) -> None:
-        self.answers = {name: AUTH_ANSWER.format(port).encode() for name, port in ports.items()}
-        self.buffer = b""
+    def __init__(self, loop: Loop, sock: socket.socket, answers: dict[bytes, bytes]) -> None:
+        super().__init__(loop, sock)
+        self.answers, self.request = answers, b""
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self.transport = transport
-
-    def data_received(self, data: bytes) -> None:
-        self.buffer += data
-        if self.buffer.endswith(b"\r\n\r\n"):
-            protocol = self.buffer.partition(b"Auth-Protocol: ")[2].partition(b"\r\n")[0]
-            self.transport.write(self.answers[protocol])
-            self.transport.close()
+    def received(self, data: bytes) -> None:
+        self.request += data
+        if self.request.endswith(b"\r\n\r\n"):
+            protocol = self.request.partition(b"\r\nAuth-Protocol: ")[2].partition(b"\r\n")[0]
+            self.send(self.answers[protocol])
+            self.close()
 
 
-async def serve() -> None:
-    loop = asyncio.get_running_loop()
-
-    async def listen(factory: Callable[[], asyncio.Protocol]) -> int:
-        server = await loop.create_server(factory, "127.0.0.1", 0, backlog=1000)
-        return int(server.sockets[0].getsockname()[1])
-
-    ports = {b"smtp": await listen(Smtp), b"imap": await listen(Imap), b"pop3": await listen(Pop3)}
-    auth = await listen(lambda: Auth(ports))
-    print(auth, flush=True)
-    await loop.run_in_executor(None, sys.stdin.read)
+def serve() -> None:
+    loop = Loop()
+    ports = {b"smtp": open_listener(loop, Smtp), b"imap": open_listener(loop, Imap), b"pop3": open_listener(loop, Pop3)}
+    answers = {name: AUTH_ANSWER.format(host=LOOPBACK, port=port).encode() for name, port in ports.items()}
+    print(open_listener(loop, lambda loop, sock: Auth(loop, sock, answers)), flush=True)
+    loop.add(sys.stdin.fileno(), loop.stop)
+    loop.run()
 
 
 if __name__ == "__main__":
-    asyncio.run(serve())
+    serve()
