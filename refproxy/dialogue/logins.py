@@ -102,19 +102,21 @@ class SmtpLogin:
         return Login(tuple(exchanges), smtp.is_negative, self.success, replies_to_client=False)
 
 
-def _smtp(action: str, *codes: bytes, send: bytes = b"") -> Exchange:
-    def accept(reply: bytes) -> bool:
-        return smtp.is_reply(reply) and reply.startswith(codes)
+def _replies(*codes: bytes) -> Callable[[bytes], bool]:
+    """Accept one of `codes`, the same in all lines of a reply (PROXY-24)."""
+    return lambda reply: smtp.is_reply(reply) and reply.startswith(codes)
 
+
+def _smtp(action: str, *codes: bytes, send: bytes = b"") -> Exchange:
     line = send.removesuffix(b"\r\n")
-    return Exchange(action, accept, smtp.measure_reply, *(_line(line) if line else (b"", "")))
+    return Exchange(action, _replies(*codes), smtp.measure_reply, *(_line(line) if line else (b"", "")))
 
 
 def _auth_plain(user: bytes, password: Secret | None) -> Exchange:
     line = None
     if password is not None:
         line = b"AUTH PLAIN " + sasl.encode_base64(sasl.format_plain(user, password.reveal())) + b"\r\n"
-    return Exchange("sending AUTH to upstream", _starts_with(b"235"), smtp.measure_reply, line, "AUTH PLAIN ***")
+    return Exchange("sending AUTH to upstream", _replies(b"235"), smtp.measure_reply, line, "AUTH PLAIN ***")
 
 
 def _line(text: bytes) -> tuple[bytes, str]:

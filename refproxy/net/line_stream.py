@@ -23,7 +23,7 @@ class Overlong(Exception):
 
 
 class LineStream:
-    """Reads ahead at most `capacity` octets, or what the current need asks for.
+    """Reads ahead at most `capacity` octets; no need asks for more.
 
     A reset raises PeerError; an end of file is an ordinary answer (None).
     """
@@ -120,7 +120,7 @@ class LineStream:
         if self._eof:
             return False
         try:
-            octets = await self.stream.receive_some(READ_SIZE)
+            octets = await self.stream.receive_some(max(1, min(READ_SIZE, self._capacity - len(self._buffer))))
         except trio.BrokenResourceError as broken:
             self._eof = True
             raise PeerError(Side.CLIENT, "client reset connection") from broken

@@ -11,7 +11,8 @@ __all__ = ["Command", "is_negative", "measure_reply", "parse_command", "split_wo
 
 MAX_ARGUMENTS = 3
 _KNOWN = {b"USER", b"PASS", b"APOP", b"AUTH", b"CAPA", b"NOOP", b"QUIT", b"STLS"}
-_LINE = re.compile(rb"([A-Za-z]{4})(?: +([^\r]*))?\r?\n", re.DOTALL)
+# One space only: with more, a line of spaces and a stray CR would be tried in every way to share them out.
+_LINE = re.compile(rb"([A-Za-z]{4})(?: ([^\r]*))?\r?\n", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +33,7 @@ def parse_command(line: bytes) -> Command:
     verb = match[1].upper() if match else b""
     if match is None or verb not in _KNOWN:
         raise WireError("not a POP3 command")
-    rest = match[2] or b""
+    rest = (match[2] or b"").lstrip(b" ")
     if verb in (b"USER", b"PASS"):
         return Command(verb, (rest,) if rest else ())
     return Command(verb, split_words(rest))

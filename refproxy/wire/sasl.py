@@ -137,7 +137,7 @@ def parse_oauthbearer(message: bytes) -> Credentials:
     user = next((value for value in named if value), None)
     if not separator or user is None:
         raise WireError("OAUTHBEARER message without an authorization identity")
-    fields = message.split(b"\x01")[:-1]  # a token counts only when 0x01 closes it
+    fields = message.split(b"\x01")[1:-1]  # behind the GS2 header; a token counts only when 0x01 closes it
     tokens = (_after(b"auth=bearer ", part) for part in fields)
     token = next((value for value in tokens if value), None)
     if token is None:

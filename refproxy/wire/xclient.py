@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from ipaddress import IPv6Address, ip_address
 
 __all__ = ["TEMPUNAVAIL", "UNAVAILABLE", "decode_xtext", "encode_xtext", "format_xclient"]
@@ -9,6 +10,7 @@ __all__ = ["TEMPUNAVAIL", "UNAVAILABLE", "decode_xtext", "encode_xtext", "format
 UNAVAILABLE = b"[UNAVAILABLE]"
 TEMPUNAVAIL = b"[TEMPUNAVAIL]"
 
+_HEX = re.compile(rb"[0-9A-Fa-f]{2}")
 _XTEXT = [
     b"+%02X" % octet if octet <= 0x20 or octet >= 0x7F or octet in b"+=" else bytes([octet]) for octet in range(256)
 ]
@@ -22,6 +24,8 @@ def encode_xtext(value: bytes) -> bytes:
 def decode_xtext(text: bytes) -> bytes:
     """Undo `encode_xtext`. Raises ValueError for a `+` without two hexadecimal digits."""
     first, *escaped = text.split(b"+")
+    if not all(_HEX.match(part) for part in escaped):
+        raise ValueError("'+' without two hexadecimal digits")
     return first + b"".join(bytes.fromhex(part[:2].decode("ascii")) + part[2:] for part in escaped)
 
 

@@ -8,37 +8,52 @@ from __future__ import annotations
 import select
 import socket
 from collections.abc import Callable
+from typing import Protocol
 
 READ_SIZE = 65536
 LOOPBACK = "127.0.0.1"
 BACKLOG = 4096
 
 
+class Source(Protocol):
+    """What can be polled: a socket, or standard input."""
+
+    def fileno(self) -> int: ...
+
+    def close(self) -> object: ...
+
+
 class Loop:
-    """Calls a socket's reader whenever it has something to read, until `stop`."""
+    """Calls a source's reader whenever it has something to read, until `stop`. It closes what it polls."""
 
     def __init__(self) -> None:
         self._poll = select.epoll()
-        self._readers: dict[int, Callable[[], None]] = {}
+        self._sources: dict[int, tuple[Source, Callable[[], None]]] = {}
         self._stopped = False
 
-    def add(self, descriptor: int, reader: Callable[[], None]) -> None:
-        self._readers[descriptor] = reader
-        self._poll.register(descriptor, select.EPOLLIN)
+    def add(self, source: Source, reader: Callable[[], None]) -> None:
+        self._sources[source.fileno()] = source, reader
+        self._poll.register(source.fileno(), select.EPOLLIN)
 
-    def forget(self, descriptor: int) -> None:
-        """To be called before closing, which also ends the polling."""
-        del self._readers[descriptor]
+    def close(self, source: Source) -> None:
+        """Close and forget; the system then polls it no longer."""
+        del self._sources[source.fileno()]
+        source.close()
 
     def stop(self) -> None:
         self._stopped = True
 
     def run(self) -> None:
-        while not self._stopped:
-            for descriptor, _ in self._poll.poll():
-                reader = self._readers.get(descriptor)
-                if reader is not None:  # else closed by a reader before it in this round
-                    reader()
+        """Return after `stop`, or raise what a reader raised, with everything closed."""
+        try:
+            while not self._stopped:
+                for descriptor, _ in self._poll.poll():
+                    if descriptor in self._sources:  # else closed by a reader before it in this round
+                        self._sources[descriptor][1]()
+        finally:
+            self._poll.close()
+            for source, _ in self._sources.values():
+                source.close()
 
 
 class Connection:
@@ -46,14 +61,13 @@ class Connection:
 
     def __init__(self, loop: Loop, sock: socket.socket) -> None:
         self._loop, self._socket = loop, sock
-        loop.add(sock.fileno(), self._read)
+        loop.add(sock, self._read)
 
     def send(self, data: bytes) -> None:
         self._socket.send(data)
 
     def close(self) -> None:
-        self._loop.forget(self._socket.fileno())
-        self._socket.close()
+        self._loop.close(self._socket)
 
     def received(self, data: bytes) -> None:
         raise NotImplementedError
@@ -89,5 +103,5 @@ def open_listener(loop: Loop, accepted: Callable[[Loop, socket.socket], Connecti
             return
         accepted(loop, sock)
 
-    loop.add(listener.fileno(), accept)
+    loop.add(listener, accept)
     return int(listener.getsockname()[1])

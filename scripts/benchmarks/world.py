@@ -102,7 +102,7 @@ def serve() -> None:
     ports = {b"smtp": open_listener(loop, Smtp), b"imap": open_listener(loop, Imap), b"pop3": open_listener(loop, Pop3)}
     answers = {name: AUTH_ANSWER.format(host=LOOPBACK, port=port).encode() for name, port in ports.items()}
     print(open_listener(loop, lambda loop, sock: Auth(loop, sock, answers)), flush=True)
-    loop.add(sys.stdin.fileno(), loop.stop)
+    loop.add(sys.stdin, loop.stop)
     loop.run()
 
 
