@@ -9,6 +9,7 @@ from refproxy.config.settings import Mechanism, ServerSettings, StartTlsMode
 from refproxy.dialogue.client import MASK, Client, ClientCore, State
 from refproxy.dialogue.login import Login
 from refproxy.dialogue.logins import imap_login
+from refproxy.dialogue.mechanisms import show_mechanism
 from refproxy.dialogue.turn import Close, End, Line, Next, Octets, Turn
 from refproxy.errors import WireError
 from refproxy.wire.auth_http import Refused, printable
@@ -206,6 +207,7 @@ def _show(tag: bytes, command: Command) -> str:
     """The command as it may be shown: tag, word, user name or mechanism, no secrets."""
     words = [printable(tag), command.name.decode("ascii")]
     if command.name in LOGIN_COMMANDS and command.arguments:
-        words.append(printable(command.arguments[0]))
+        first = command.arguments[0]
+        words.append(show_mechanism(first) if command.name == b"AUTHENTICATE" else printable(first))
         words += [MASK] * (len(command.arguments) - 1)
     return " ".join(words)

@@ -9,7 +9,7 @@ from refproxy.config.settings import Mechanism
 from refproxy.wire import sasl
 from refproxy.wire.sasl import Credentials
 
-__all__ = ["ALWAYS_USABLE", "MECHANISMS", "OAUTH_METHODS", "SaslExchange", "SaslMechanism"]
+__all__ = ["ALWAYS_USABLE", "MECHANISMS", "OAUTH_METHODS", "SaslExchange", "SaslMechanism", "show_mechanism"]
 
 ALWAYS_USABLE = frozenset({Mechanism.PLAIN, Mechanism.LOGIN})
 """Accepted even when not configured; the configuration only advertises them (SASL-2)."""
@@ -40,6 +40,11 @@ MECHANISMS: dict[bytes, SaslMechanism] = {
     b"OAUTHBEARER": SaslMechanism(Mechanism.OAUTHBEARER, (b"",), sasl.parse_oauthbearer),
 }
 """In the order in which they are advertised (SASL-1)."""
+
+
+def show_mechanism(name: bytes) -> str:
+    """A mechanism's name as it may be shown. An unknown one may be a credential put in its place by mistake."""
+    return name.decode("ascii") if name.upper() in MECHANISMS else "***"
 
 
 @dataclass(slots=True)

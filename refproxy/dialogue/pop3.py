@@ -8,6 +8,7 @@ from refproxy.config.settings import POP3_COMMAND_LIMIT, Mechanism, ServerSettin
 from refproxy.dialogue.client import MASK, Client, ClientCore, State
 from refproxy.dialogue.login import Login
 from refproxy.dialogue.logins import pop3_login
+from refproxy.dialogue.mechanisms import show_mechanism
 from refproxy.dialogue.turn import Close, End, Line, Next, Turn
 from refproxy.errors import WireError
 from refproxy.wire.auth_http import Refused, printable
@@ -164,7 +165,7 @@ def _show(command: Command) -> str:
         case b"APOP", (name, *_):
             return f"{verb} {printable(name)} {MASK}"
         case b"AUTH", (mechanism, *responses):
-            return " ".join([verb, printable(mechanism), *([MASK] if responses else [])])
+            return " ".join([verb, show_mechanism(mechanism), *([MASK] if responses else [])])
         case b"PASS", _:
             return f"{verb} {MASK}"
         case _:

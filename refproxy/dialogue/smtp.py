@@ -8,6 +8,7 @@ from refproxy.config.settings import Mechanism, ServerSettings
 from refproxy.dialogue.client import MASK, Client, ClientCore, State
 from refproxy.dialogue.login import Login
 from refproxy.dialogue.logins import SmtpLogin
+from refproxy.dialogue.mechanisms import show_mechanism
 from refproxy.dialogue.turn import Close, End, Line, Next, Pause, Turn
 from refproxy.errors import WireError
 from refproxy.wire.auth_http import Envelope, Refused, printable
@@ -203,7 +204,7 @@ def _show(command: Command) -> str:
     verb = command.verb.decode("ascii")
     match command.verb, command.arguments:
         case b"AUTH", (mechanism, *responses):
-            return " ".join([verb, printable(mechanism), *([MASK] if responses else [])])
+            return " ".join([verb, show_mechanism(mechanism), *([MASK] if responses else [])])
         case ((b"HELO" | b"EHLO" | b"MAIL" | b"RCPT"), _):
             return printable(command.text, limit=512)
         case _:

@@ -9,10 +9,11 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from refproxy.config.settings import MailProtocol, Mechanism, StartTlsMode
-from refproxy.dialogue.turn import Authenticate, Close, Connect, Pause, StartTls
+from refproxy.dialogue.turn import Authenticate, Close, Connect, End, Pause, StartTls
 from refproxy.errors import BackendFailure, FailureKind
 from refproxy.wire.auth_http import Refused
 from tests.dialogue.talk import IMAP, POP3, ROUTE, SMTP, Talk
+from tests.proxied import INTERNAL_ERROR
 
 REJECT = {
     SMTP: b"500 5.5.1 Invalid command\r\n",
@@ -197,9 +198,9 @@ def test_nothing_heard_holds_a_secret(protocol: MailProtocol) -> None:
     """The core masks what it alone knows to be secret."""
     secret = b"c2VjcmV0"
     lines = {
-        SMTP: [b"AUTH PLAIN AHUA" + secret, b"AUTH LOGIN " + secret, secret, secret + b" " + secret],
-        POP3: [b"PASS " + secret, b"USER u", b"PASS " + secret, b"AUTH LOGIN", secret, secret],
-        IMAP: [b"a LOGIN u " + secret, b"b LOGIN {1+}\r\nu {8+}\r\n" + secret, b"c LOGN u " + secret],
+        SMTP: [b"AUTH " + secret, b"AUTH PLAIN AHUA" + secret, b"AUTH LOGIN " + secret, secret, secret + b" " + secret],
+        POP3: [b"AUTH " + secret, b"PASS " + secret, b"USER u", b"PASS " + secret, b"AUTH LOGIN", secret, secret],
+        IMAP: [b"a AUTHENTICATE " + secret, b"a LOGIN u " + secret, b"b LOGIN {1+}\r\nu {8+}\r\n" + secret],
     }  # fmt: skip
     talk = talk_with(protocol, max_errors=100)
     heard = []
@@ -274,3 +275,140 @@ def test_any_octets_cut_anywhere_give_the_same_turns(
         return said, isinstance(talk.turn.then, Close)
 
     assert run(cut=True) == run(cut=False)
+
+
+STARTTLS = {SMTP: b"STARTTLS\r\n", POP3: b"STLS\r\n", IMAP: b"s STARTTLS\r\n"}
+
+
+@every_protocol
+def test_counters_outlive_starttls_and_failed_logins(protocol: MailProtocol) -> None:
+    """SMTP-32, SMTP-99, IMAP-64, POP3-60, SASL-20."""
+    talk = talk_with(protocol, starttls=StartTlsMode.ON, max_errors=2, max_commands=4)
+    talk.say(b"a FOO\r\n")
+    login = START[protocol] + b"PLAIN AHUAcA==\r\n"
+    for number in (1, 2):
+        talk.say(login)
+        assert talk.attempt is not None
+        assert talk.attempt.number == number
+        talk.verdict(b"Auth-Status: no\r\nAuth-Wait: 1\r\n")
+        if number == 1:
+            talk.say(STARTTLS[protocol])
+            talk.start_tls()
+            assert talk.turn.reply == b""
+    assert talk.say(NOOP[protocol]) == DONE[protocol]
+    assert talk.say(NOOP[protocol]) == REJECT[protocol]
+    assert talk.turn.then == Close(End.TOO_MANY_COMMANDS)
+    talk = talk_with(protocol, starttls=StartTlsMode.ON, max_errors=2)
+    talk.say(b"a FOO\r\n" + STARTTLS[protocol])
+    talk.start_tls()
+    talk.say(b"a FOO\r\n")
+    assert talk.turn.then == Close(End.TOO_MANY_ERRORS)
+
+
+@every_protocol
+@pytest.mark.parametrize(
+    "mechanism", [b"PLAIN", b"LOGIN", b"CRAM-MD5", b"EXTERNAL", b"XOAUTH2", b"OAUTHBEARER", b"PLAIN AHUAcA==", b"FOO"]
+)
+def test_starttls_only_refuses_every_mechanism_in_clear(protocol: MailProtocol, mechanism: bytes) -> None:
+    """SASL-4; not counted (SASL-18)."""
+    talk = talk_with(protocol, starttls=StartTlsMode.ONLY, max_errors=1)
+    line = START[protocol] + mechanism + b"\r\n"
+    assert talk.say(line) == REJECT[protocol]
+    assert talk.attempt is None
+    talk.say(STARTTLS[protocol])
+    talk.start_tls()
+    reply = talk.say(line)
+    assert reply.startswith(CHALLENGE[protocol]) or talk.attempt is not None or mechanism == b"FOO"
+
+
+@every_protocol
+def test_what_is_not_configured_is_refused(protocol: MailProtocol) -> None:
+    """SASL-2, SASL-3, SASL-7: but for PLAIN and LOGIN."""
+    nothing = Talk(protocol, **{f"{protocol.value}__auth": frozenset[Mechanism]()})
+    for name in (b"CRAM-MD5", b"EXTERNAL", b"XOAUTH2", b"OAUTHBEARER", b"APOP", b"NONE", b"PLAINX", b"PLAI"):
+        assert nothing.say(START[protocol] + name + b"\r\n") == REJECT[protocol]
+    for name in (b"PLAIN", b"login"):
+        assert nothing.say(START[protocol] + name + b"\r\n*\r\n").startswith(CHALLENGE[protocol])
+
+
+@every_protocol
+def test_an_unparsable_answer_counts_as_an_error(protocol: MailProtocol) -> None:
+    """SASL-13, SASL-18: a word too many, or a stray CR; the exchange is over."""
+    fits, too_many = (11, 12) if protocol is SMTP else (3, 4)
+    start = START[protocol] + b"PLAIN\r\n"
+    talk = talk_with(protocol, max_errors=2)
+    talk.say(start + b" ".join([b"AHUAcA=="] + [b"x"] * (fits - 1)) + b"\r\n")
+    assert talk.credentials == (b"plain", b"u", b"p")
+    talk = talk_with(protocol, max_errors=2)
+    talk.say(start)
+    assert talk.say(b" ".join([b"AHUAcA=="] + [b"x"] * (too_many - 1)) + b"\r\n") == REJECT[protocol]
+    assert talk.say(NOOP[protocol]) == DONE[protocol]
+    talk.say(start)
+    assert talk.say(b"AHUA\rcA==\r\n") == REJECT[protocol]
+    assert talk.turn.then == Close(End.TOO_MANY_ERRORS)
+
+
+@every_protocol
+def test_the_acknowledgement_of_an_error_challenge_counts_as_a_command(protocol: MailProtocol) -> None:
+    """SASL-84."""
+    talk = talk_with(protocol, max_commands=1)
+    talk.say(START[protocol] + b"XOAUTH2 " + encoded(b"user=u\x01auth=Bearer t\x01\x01") + b"\r\n")
+    talk.verdict(b"Auth-Status: no\r\nAuth-Wait: 2\r\nAuth-Error-SASL: e30=\r\n")
+    assert talk.say(b"\r\n") == REJECT[protocol]
+    assert talk.turn.then == Close(End.TOO_MANY_COMMANDS)
+
+
+@every_protocol
+def test_no_verdict_is_the_internal_error(protocol: MailProtocol) -> None:
+    """AUTH-60, SMTP-87: and the session ends."""
+    talk = talk_with(protocol)
+    talk.say(START[protocol] + b"PLAIN AHUAcA==\r\n")
+    turn = talk.core.auth_unavailable()
+    assert turn.reply == INTERNAL_ERROR[protocol]
+    assert turn.then == Close(End.AUTH_UNAVAILABLE)
+
+
+@every_protocol
+def test_lines_behind_an_attempt_wait_for_its_end(protocol: MailProtocol) -> None:
+    """SASL-17, SMTP-91, IMAP-88, POP3-53: answered after a kept refusal."""
+    talk = talk_with(protocol)
+    talk.say(START[protocol] + b"LOGIN\r\ndQ==\r\ncA==\r\n" + NOOP[protocol])
+    assert talk.credentials == (b"plain", b"u", b"p")
+    assert talk.verdict(b"Auth-Status: no\r\nAuth-Wait: 1\r\n") == REFUSED[protocol] % b"no"
+    assert talk.say(b"") == DONE[protocol]
+
+
+@pytest.mark.slow
+@settings(derandomize=True, deadline=None)
+@given(
+    protocol=st.sampled_from([SMTP, POP3, IMAP]),
+    password=st.text("abcdefghijklmnopqrstuvwxyz0123456789", min_size=8, max_size=20),
+    end=st.sampled_from([b"\r\n", b"\n", b" x\r\n", b"\r\r\n", b" {3}\r\n", b" {3+}\r\n"]),
+)
+def test_no_way_of_logging_in_shows_the_password(protocol: MailProtocol, password: str, end: bytes) -> None:
+    """Well-formed or not, in clear or in base64."""
+    secret = password.encode("ascii")
+    size = len(secret)
+    bearer = b"user=u\x01auth=Bearer " + secret + b"\x01\x01"
+    hidden = [password, *(encoded(text).decode() for text in (secret, b"\0u\0" + secret, bearer, b"u " + secret))]
+    dialogues = [
+        b"USER u\r\nPASS " + secret + end,
+        b"PASS " + secret + end,
+        b"APOP u " + secret + end,
+        b"a LOGIN u " + secret + end,
+        b'a LOGIN "u" "' + secret + b'"' + end,
+        b"a LOGIN u {%d}\r\n" % size + secret + end,
+        b"a LOGIN {1+}\r\nu {%d+}\r\n" % size + secret + end,
+        START[protocol] + b"PLAIN " + encoded(b"\0u\0" + secret) + end,
+        START[protocol] + b"PLAIN\r\n" + encoded(b"\0u\0" + secret) + end,
+        START[protocol] + b"LOGIN dQ==\r\n" + encoded(secret) + end,
+        START[protocol] + b"LOGIN\r\ndQ==\r\n" + encoded(secret) + end,
+        START[protocol] + b"XOAUTH2 " + encoded(bearer) + end,
+        START[protocol] + b"CRAM-MD5\r\n" + encoded(b"u " + secret) + end,
+    ]
+    for octets in dialogues:
+        talk = talk_with(protocol)
+        for line in octets.splitlines(keepends=True):
+            talk.say(line)
+            assert not [text for text in hidden if text in talk.core.heard], octets
+            assert password not in repr(talk.turn)

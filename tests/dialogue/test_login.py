@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from refproxy.dialogue.login import Login, LoginWalk
@@ -19,6 +19,7 @@ IMAP = imap_login(b"a01", b"u", Secret(b"secret"))
 SMTP = SmtpLogin(b"mx", b"c", True, b"XCLIENT ADDR=192.0.2.7 NAME=x\r\n", None, False, b"235 2.0.0 OK\r\n").build(
     b"u", None
 )
+AUTH = SmtpLogin(b"mx", b"", False, None, None, True, b"235 2.0.0 OK\r\n").build(b"u", Secret(b"secret"))
 RCPT = SmtpLogin(b"mx", b"", False, None, Envelope(b"", b"MAIL a", b"RCPT b"), False, b"").build(b"", None)
 
 
@@ -135,3 +136,105 @@ def test_any_octets_fail_in_an_orderly_way(login: Login, pieces: list[bytes]) ->
     """A backend may send anything: the walk waits, goes on, or raises BackendFailure."""
     with suppress(BackendFailure):
         walk(login, pieces, limit=100)
+
+
+@pytest.mark.parametrize("steps", range(1, 4))
+@pytest.mark.parametrize(
+    ("login", "good", "bad"),
+    [
+        (POP3, [b"+OK\r\n"] * 2, b"-ERR x\r\n"),
+        (IMAP, [b"* OK\r\n", b"+\r\n"], b"a01 NO x\r\n"),
+        (SMTP, [b"220 a\r\n", b"250 b\r\n"], b"550 x\r\n"),
+        (AUTH, [b"220 a\r\n", b"250 b\r\n"], b"535 x\r\n"),
+    ],
+)
+def test_every_step_can_fail(login: Login, good: list[bytes], bad: bytes, steps: int) -> None:
+    """PROXY-27, PROXY-67, PROXY-68: refused, too long, or closed."""
+    before = good[: steps - 1]
+    with pytest.raises(BackendFailure) as refused:
+        walk(login, [*before, bad])
+    assert (refused.value.kind, refused.value.reply) == (FailureKind.UNEXPECTED, bad)
+    with pytest.raises(BackendFailure) as too_long:
+        walk(login, [*before, b"* " + b"x" * 62], limit=64)
+    assert (too_long.value.kind, too_long.value.reply) == (FailureKind.TOO_LONG, b"")
+    core = LoginWalk(login, 64)
+    for reply in before:
+        core.receive(reply)
+    assert core.action == login.exchanges[len(before)].action
+    assert (core.closed().kind, core.closed().reply) == (FailureKind.CLOSED, b"")
+
+
+@pytest.mark.parametrize("reply", [b"235-a\r\n535 b\r\n", b"334 \r\n", b"250 ok\r\n", b"23 x\r\n"])
+def test_only_235_ends_auth(reply: bytes) -> None:
+    """PROXY-24, PROXY-46: one code in all lines; nothing of these may be passed on."""
+    with pytest.raises(BackendFailure) as failed:
+        walk(AUTH, [b"220 a\r\n", b"250 b\r\n", reply])
+    assert (failed.value.kind, failed.value.reply) == (FailureKind.UNEXPECTED, b"")
+
+
+def test_auth_may_be_accepted_in_several_lines() -> None:
+    """PROXY-25, PROXY-49."""
+    lines, final = walk(AUTH, [b"220 a\r\n", b"250 b\r\n", b"235-a\r\n235 b\r\n"])
+    assert lines == [b"HELO mx\r\n", b"AUTH PLAIN AHUAc2VjcmV0\r\n"]
+    assert final == b"235 2.0.0 OK\r\n"
+
+
+def test_a_missing_password_ends_the_login_at_its_line() -> None:
+    """PROXY-45, PROXY-69."""
+    login = SmtpLogin(b"mx", b"", False, None, None, True, b"").build(b"u", None)
+    with pytest.raises(BackendFailure) as failed:
+        walk(login, [b"220 a\r\n", b"250 b\r\n"])
+    assert (failed.value.kind, failed.value.reply) == (FailureKind.UNUSABLE_CREDENTIALS, b"")
+
+
+def test_what_comes_too_early_is_no_answer() -> None:
+    """PROXY-25: it is dropped before the next line is sent."""
+    core = LoginWalk(POP3, 64)
+    assert core.receive(b"+OK\r\n+OK\r\n+OK\r\n") is not None
+    assert (core.final, core.room) == (None, 64)
+    assert core.receive(b"+OK\r\n") is not None
+    assert core.receive(b"+O") is None
+    assert (core.final, core.room) == (None, 62)
+    core.receive(b"K\r\n")
+    assert core.final == b"+OK\r\n"
+
+
+ANSWERS = st.sampled_from(
+    [b"220 a\r\n", b"220-a\r\n220 b\r\n", b"250 a\r\n", b"250-a\r\n250 b\r\n", b"235 a\r\n", b"550-a\r\n550 b\r\n",
+     b"235-a\r\n535 b\r\n", b"junk\r\n", b"+OK\r\n", b"+OK 2\r\n", b"-ERR\r\n", b"* OK\r\n", b"+\r\n", b"+ go\r\n",
+     b"* a\r\n* b\r\n+ go\r\n", b"* a\r\na01 OK b\r\n", b"a01 NO b\r\n", b"* BYE\r\n", b"220" + b"x" * 40 + b"\r\n"]
+)  # fmt: skip
+
+
+@pytest.mark.slow
+@settings(derandomize=True, deadline=None, max_examples=300)
+@given(
+    st.sampled_from([SMTP, POP3, IMAP, RCPT, AUTH]),
+    st.lists(ANSWERS, min_size=1, max_size=5),
+    st.lists(st.integers(1, 7), min_size=1, max_size=6),
+)
+@example(POP3, [b"+OK\r\n"] * 3, [1])
+@example(AUTH, [b"220 a\r\n", b"250-a\r\n250 b\r\n", b"235 a\r\n"], [1])
+@example(RCPT, [b"220 a\r\n", b"250 a\r\n", b"250 a\r\n", b"550-a\r\n550 b\r\n"], [1])
+@example(IMAP, [b"* OK\r\n", b"+\r\n", b"* a\r\n* b\r\n+ go\r\n", b"* a\r\na01 OK b\r\n"], [1])
+@example(SMTP, [b"220 a\r\n", b"250 a\r\n", b"220 a\r\n", b"250-a\r\n250 b\r\n"], [2])
+def test_every_login_ends_the_same_however_it_is_cut(login: Login, replies: list[bytes], sizes: list[int]) -> None:
+    """PROXY-24, PROXY-25: each reply answers one line, and may come in any pieces that have room (PROXY-26)."""
+
+    def run(cut: bool) -> object:
+        core, sent = LoginWalk(login, 40), []
+        try:
+            for reply in replies:
+                at = piece = 0
+                while at < len(reply) and core.final is None:
+                    size = min(core.room, sizes[piece % len(sizes)] if cut else len(reply))
+                    send = core.receive(reply[at : at + size])
+                    at, piece = at + size, piece + 1
+                    if send is not None:
+                        sent.append(send.line)
+                        break  # the backend speaks when it is asked
+        except BackendFailure as failure:
+            return sent, failure.kind, failure.reply
+        return sent, core.final
+
+    assert run(cut=True) == run(cut=False)

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from refproxy.config.settings import Mechanism, StartTlsMode
+from refproxy.dialogue.turn import Close, End, Pause
 from tests.dialogue.talk import SMTP, Talk
 
 OK, INVALID = b"250 2.0.0 OK\r\n", b"500 5.5.1 Invalid command\r\n"
@@ -184,3 +185,53 @@ def test_a_line_may_fill_the_buffer_exactly() -> None:
     assert talk.say(b"NOOP " + b"x" * 505 + b"\r\n") == OK
     assert talk.say(b"NOOP " + b"x" * 507) == INVALID
     assert talk.closed
+
+
+def test_the_greeting_may_wait_for_early_talkers() -> None:
+    """SMTP-12, SMTP-13: silence is greeted, talk is refused."""
+    talk = Talk(SMTP, smtp__greeting_delay=5.0)
+    assert (talk.greeting, talk.turn.then) == (b"", Pause(5.0, listen=True))
+    assert talk.core.resumed(early=False).reply == b"220 mx.example ESMTP ready\r\n"
+    talk = Talk(SMTP, smtp__greeting_delay=5.0)
+    turn = talk.core.resumed(early=True)
+    assert turn.reply == b"503 5.5.0 Improper use of SMTP command pipelining\r\n"
+    assert turn.then == Close(End.CLIENT_TALKED_EARLY)
+
+
+def test_auth_drops_a_remembered_mail_line() -> None:
+    """SMTP-75, SMTP-81: the login goes through, without envelope."""
+    talk = Talk(SMTP, smtp__auth=NONE)
+    assert talk.say(b"HELO c\r\n" + MAIL + AUTH) == b"250 mx.example\r\n" + OK
+    assert talk.attempt is not None
+    assert talk.attempt.envelope is None
+    assert talk.credentials == (b"plain", b"u", b"p")
+    assert talk.backend_lines() == [EHLO_S, X, HELO_C]
+
+
+def test_the_esmtp_mark_outlives_starttls() -> None:
+    """SMTP-45, SMTP-99: the name does not."""
+    talk = Talk(SMTP, starttls=StartTlsMode.ON, proxy__xclient=False)
+    talk.say(b"EHLO c\r\nSTARTTLS\r\n")
+    talk.start_tls()
+    talk.say(AUTH)
+    assert talk.backend_lines() == [EHLO_S]
+
+
+@pytest.mark.parametrize("command", [b"HELO %s", b"EHLO %s", b"MAIL FROM:<%s>", b"RCPT TO:<%s>"])
+@pytest.mark.parametrize("octet", [b"\0", b"\t", b"\x1f", b"\x7f"])
+def test_control_octets_are_not_replayed(command: bytes, octet: bytes) -> None:
+    """SMTP-123: no state changes; 8-bit octets are fine."""
+    talk = Talk(SMTP, smtp__auth=NONE)
+    if command.startswith(b"RCPT"):
+        talk.say(b"MAIL FROM:<a>\r\n")
+    assert talk.say(command % octet + b"\r\n") == ARGUMENT
+    assert not talk.closed
+    reply = talk.say(command % b"\xc3\xa9" + b"\r\n")
+    assert reply.startswith(b"250") or talk.attempt is not None
+
+
+def test_an_empty_password_is_a_password() -> None:
+    """PROXY-45."""
+    talk = Talk(SMTP, proxy__smtp_auth=True)
+    talk.say(b"AUTH PLAIN AAA=\r\n")
+    assert talk.backend_lines()[-1] == b"AUTH PLAIN AAA=\r\n"

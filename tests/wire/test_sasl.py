@@ -90,6 +90,7 @@ def test_xoauth2(message: bytes, fields: tuple[bytes, bytes] | None) -> None:
         (b"n,a=u=2Cs=3dx,\x01auth=Bearer t\x01\x01", (b"u,s=x", b"t")),
         (b"n,A=u,\x01AUTH=bearer t\x01", (b"u", b"t")),
         (b"n,a=u,\x01auth=Basic x\x01auth=Bearer t\x01\x01", (b"u", b"t")),
+        (b"auth=Bearer x,a=u,\x01auth=Bearer t\x01\x01", (b"u", b"t")),  # a GS2 flag is no field
         (b"n,a=u,\x01auth=Bearer t", None),
         (b"n,a=u\x01auth=Bearer t\x01\x01", None),
         (b"a=u,\x01auth=Bearer t\x01\x01", None),

@@ -32,3 +32,14 @@ def test_xtext_round_trip_and_alphabet(value: bytes) -> None:
     text = encode_xtext(value)
     assert decode_xtext(text) == value
     assert all(0x21 <= octet <= 0x7E and octet != 0x3D for octet in text)
+
+
+@pytest.mark.parametrize("text", [b"+", b"a+", b"a+4", b"+  b", b"+4 ", b"+G0", b"++41", b"+\xff\xff"])
+def test_xtext_needs_two_digits_behind_a_plus(text: bytes) -> None:
+    """RFC 3461 section 4."""
+    with pytest.raises(ValueError, match=r"\+"):
+        decode_xtext(text)
+
+
+def test_xtext_may_have_digits_of_either_case() -> None:
+    assert decode_xtext(b"a+2bb+2B") == b"a+b+"
