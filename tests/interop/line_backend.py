@@ -63,7 +63,7 @@ def smtp() -> Conversation:
         b"AUTH": b"235 2.7.0 Authentication successful\r\n",
     }
     line = yield b"220 backend.example.test ESMTP\r\n"
-    while (verb := line.split()[0].upper()) != b"QUIT":
+    while (verb := line.strip().partition(b" ")[0].upper()) != b"QUIT":
         line = yield replies.get(verb, b"250 2.1.0 Ok\r\n")
     return b"221 2.0.0 Bye\r\n"
 
@@ -81,6 +81,8 @@ def imap() -> Conversation:
     while line.endswith(b"}\r\n"):
         line = yield b"+ go ahead\r\n"
     line = yield tag + b" OK logged in\r\n"
-    while (words := line.split())[1].upper() != b"LOGOUT":
-        line = yield words[0] + b" OK done\r\n"
-    return b"* BYE backend\r\n" + words[0] + b" OK goodbye\r\n"
+    while True:
+        tag, _, command = line.strip().partition(b" ")
+        if command.upper() == b"LOGOUT":
+            return b"* BYE backend\r\n" + tag + b" OK goodbye\r\n"
+        line = yield tag + b" OK done\r\n"
