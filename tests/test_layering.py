@@ -61,6 +61,10 @@ RESERVED: dict[str, tuple[str, ...]] = {
     "trio": SHELLS,
     "click": ("refproxy.__main__",),
     "rich": ("refproxy.demo",),
+    "OpenSSL": ("refproxy.net",),  # the one TLS engine, and what it is made of
+    "cryptography": ("refproxy.net",),
+    "service_identity": ("refproxy.net",),
+    "dns": ("refproxy.services",),  # DNS messages; the resolver sends them itself
     "logging": ("refproxy.observe",),  # events are emitted, only readers of the stream write them
     # Calendar time is for logs and the salt; deadlines are Trio's, so that tests can have virtual time.
     "time": ("refproxy.observe", "refproxy.session"),
