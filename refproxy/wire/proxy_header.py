@@ -7,7 +7,7 @@ import struct
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
-__all__ = ["Endpoints", "crc32c", "format_v1", "format_v2"]
+__all__ = ["Endpoints", "address_text", "crc32c", "format_v1", "format_v2"]
 
 SIGNATURE_V2 = b"\r\n\r\n\x00\r\nQUIT\n"
 LOCAL, PROXY = 0x20, 0x21  # version 2 in the high half, the command in the low half
@@ -32,7 +32,7 @@ def format_v1(endpoints: Endpoints | None) -> bytes:
     source, destination = _one_family(endpoints)
     family = "TCP4" if source.version == 4 else "TCP6"
     ports = f"{endpoints.source_port} {endpoints.destination_port}"
-    return f"PROXY {family} {_text(source)} {_text(destination)} {ports}\r\n".encode("ascii")
+    return f"PROXY {family} {address_text(source)} {address_text(destination)} {ports}\r\n".encode("ascii")
 
 
 def format_v2(endpoints: Endpoints | None) -> bytes:
@@ -75,8 +75,8 @@ def _mapped(address: IPv4Address | IPv6Address) -> IPv6Address:
     return IPv6Address(f"::ffff:{address}") if isinstance(address, IPv4Address) else address
 
 
-def _text(address: IPv4Address | IPv6Address) -> str:
-    """The C library's text, which writes mapped addresses with a dotted tail (PROXY-19, PROXY-36)."""
+def address_text(address: IPv4Address | IPv6Address) -> str:
+    """Give the C library's text, which writes mapped addresses with a dotted tail (PROXY-19, PROXY-36)."""
     return socket.inet_ntop(socket.AF_INET if address.version == 4 else socket.AF_INET6, address.packed)
 
 
