@@ -40,6 +40,17 @@ class SocketStream(trio.abc.HalfCloseableStream):
             except OSError as error:
                 self._fail(error)
 
+    async def peek(self, max_bytes: int) -> bytes:
+        """As receive_some, but the octets stay where they are: the next call gives them again, at once."""
+        await self._be_fair()
+        while True:
+            try:
+                return self._sock.recv(max_bytes, socket.MSG_PEEK)
+            except BlockingIOError:
+                await self._wait(trio.lowlevel.wait_readable)
+            except OSError as error:
+                self._fail(error)
+
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
         """Send everything. Raises trio.BrokenResourceError when the peer is gone."""
         await self._be_fair()
