@@ -262,7 +262,7 @@ PROXY_ROWS = (
         field="proxy.xclient", rule="PROXY-92",
         doc="Whether the SMTP backend is told about the client with XCLIENT."),
     Row("set_real_ip_from", "realip", addresses.realip, "ADDRESS | CIDR | unix: | NAME", None,
-        repeat=Repeat.ADDED, field="real_ip_from", since="nginx 1.19.8", effective=False, rule="CORE-66",
+        repeat=Repeat.ADDED, field="real_ip_from", since="nginx 1.19.8", rule="CORE-66",
         doc="Clients whose PROXY header is believed when it names another client address."),
 )
 

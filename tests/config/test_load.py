@@ -481,8 +481,8 @@ def test_what_has_no_effect_yet_is_named_in_one_warning(read: Read, tmp_path: Pa
     )
     (warning,) = settings.warnings
     assert warning.replace(f"{tmp_path}/", "") == (
-        '[warn] not effective yet: "resolver" in F:1, "listen … ssl" in F:2, "listen … proxy_protocol" in F:2, '
-        '"listen … multipath" in F:3, "ssl_certificate" in F:3, "ssl_certificate_key" in F:4, "set_real_ip_from" in F:4'
+        '[warn] not effective yet: "resolver" in F:1, "listen … ssl" in F:2, '
+        '"listen … multipath" in F:3, "ssl_certificate" in F:3, "ssl_certificate_key" in F:4'
     )
 
 
