@@ -7,7 +7,7 @@ with status 1, of the command line with status 2.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -16,8 +16,8 @@ import click
 from refproxy import __version__
 
 if TYPE_CHECKING:
-    from refproxy.config.settings import Settings
-    from refproxy.errors import ConfigError
+    from refproxy.config.settings import BackendTlsSettings, Settings, TlsSettings
+    from refproxy.errors import ConfigError, TlsFault
 
 __all__ = ["main"]
 
@@ -57,7 +57,7 @@ def run(file: Path, prefix: Path | None, globals_: str) -> None:
     from refproxy.master import serve
 
     try:
-        sys.exit(serve(lambda: load(file, prefix=prefix, globals_=globals_)))
+        sys.exit(serve(lambda: load(file, check_tls=check_tls, prefix=prefix, globals_=globals_)))
     except ConfigError as error:
         report(error)
         sys.exit(1)
@@ -109,7 +109,7 @@ def load_or_exit(file: Path, prefix: Path | None, globals_: str, *, testing: boo
     from refproxy.errors import ConfigError
 
     try:
-        settings = load(file, prefix=prefix, globals_=globals_)
+        settings = load(file, check_tls=check_tls, prefix=prefix, globals_=globals_)
     except ConfigError as error:
         report(error)
         if testing:
@@ -118,6 +118,13 @@ def load_or_exit(file: Path, prefix: Path | None, globals_: str, *, testing: boo
     for line in settings.warnings:
         say(line)
     return settings
+
+
+def check_tls(settings: TlsSettings | BackendTlsSettings) -> Sequence[TlsFault]:
+    """Try TLS settings with the TLS library, which a configuration without TLS does not need."""
+    from refproxy.net.tls import check
+
+    return check.check_tls(settings)
 
 
 def report(error: ConfigError) -> None:

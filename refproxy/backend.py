@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol
 
 import trio
 
-from refproxy.config.settings import TcpAddress
-from refproxy.dialogue.login import LoginWalk, Route
+from refproxy.config.settings import BackendTlsMode, TcpAddress
+from refproxy.dialogue.login import Encrypt, LoginWalk, Route
 from refproxy.errors import BackendFailure, FailureKind, PeerError, Side
+from refproxy.net.closing import close_at_once
 from refproxy.net.dial import Dial
-from refproxy.net.socket_stream import close_at_once
+from refproxy.net.tls.stream import HandshakeFailed
 
-__all__ = ["BackendTell", "log_in"]
+__all__ = ["BackendTell", "StartBackendTls", "log_in"]
+
+StartBackendTls = Callable[[trio.abc.Stream, str], Awaitable[trio.abc.Stream]]
+"""Shakes hands with a backend of the given name. Raises HandshakeFailed."""
 
 
 class BackendTell(Protocol):
@@ -24,44 +29,86 @@ class BackendTell(Protocol):
 
 
 async def log_in(
-    route: Route, dial: Dial, tell: BackendTell, *, header: bytes, limit: int
-) -> tuple[trio.abc.HalfCloseableStream, bytes]:
+    route: Route,
+    hosts: Sequence[str],
+    dial: Dial,
+    start_tls: StartBackendTls,
+    tell: BackendTell,
+    *,
+    header: bytes,
+    limit: int,
+) -> tuple[trio.abc.Stream, bytes]:
     """Return the connection, ready for the relay, and the octets that the client gets first.
 
-    `header` is the PROXY header or empty; `limit` bounds a reply (octets). The caller bounds the time (PROXY-9).
-    Raises BackendFailure; the connection is closed then, and when cancelled.
+    `hosts` are the IP addresses of the route's host, which are tried in their order (AUTH-100). `header` is the PROXY
+    header or empty; it goes in front of TLS (TLS-60). `limit` bounds a reply (octets). The caller bounds the time
+    (PROXY-9). Raises BackendFailure; the connection is closed then, and when cancelled.
     """
     walk = LoginWalk(route.login, limit)
     tell.action("connecting to upstream")
-    try:
-        stream = await dial(TcpAddress(route.host, route.port), Side.BACKEND)
-    except PeerError as error:
-        raise BackendFailure(FailureKind.UNREACHABLE, error.reason) from error
+    stream = await _connect(hosts, route.port, dial)
+    attempt = _Attempt(walk, stream, route.host, start_tls, tell)
     try:
         if header:
             tell.action("sending PROXY protocol header to upstream")
             await stream.send_all(header)
             tell.sent(_show_header(header))
-        return stream, await _walk(walk, stream, tell)
+        if route.tls is BackendTlsMode.ON:
+            await attempt.encrypt()
+        octets = await attempt.walk()
     except BaseException as failure:
-        await close_at_once(stream)
+        await close_at_once(attempt.stream)
         if isinstance(failure, trio.BrokenResourceError):
             raise walk.closed() from failure
         raise
+    return attempt.stream, octets
 
 
-async def _walk(walk: LoginWalk, stream: trio.abc.Stream, tell: BackendTell) -> bytes:
-    tell.action(walk.action)
-    while walk.final is None:
-        octets = await stream.receive_some(walk.room)
-        if not octets:
-            raise walk.closed()
-        tell.heard(bytes(octets))
-        if (send := walk.receive(octets)) is not None:
-            tell.action(walk.action)
-            await stream.send_all(send.line)
-            tell.sent(send.shown)
-    return walk.final
+async def _connect(hosts: Sequence[str], port: int, dial: Dial) -> trio.abc.Stream:
+    reason = "no address"
+    for host in hosts:
+        try:
+            return await dial(TcpAddress(host, port), Side.BACKEND)
+        except PeerError as error:
+            reason = error.reason
+    raise BackendFailure(FailureKind.UNREACHABLE, reason)
+
+
+class _Attempt:
+    """One login on one connection; `stream` is what carries it, in clear or in TLS."""
+
+    def __init__(
+        self, walk: LoginWalk, stream: trio.abc.Stream, host: str, start_tls: StartBackendTls, tell: BackendTell
+    ) -> None:
+        self.stream = stream
+        self._walk, self._host, self._start_tls, self._tell = walk, host, start_tls, tell
+
+    async def walk(self) -> bytes:
+        """Exchange lines until the login is through; return what the client gets."""
+        walk, tell = self._walk, self._tell
+        tell.action(walk.action)
+        while walk.final is None:
+            octets = await self.stream.receive_some(walk.room)
+            if not octets:
+                raise walk.closed()
+            tell.heard(bytes(octets))
+            step = walk.receive(octets)
+            if isinstance(step, Encrypt):
+                await self.encrypt()
+                step = walk.encrypted()
+            if step is not None:
+                tell.action(walk.action)
+                await self.stream.send_all(step.line)
+                tell.sent(step.shown)
+        return walk.final
+
+    async def encrypt(self) -> None:
+        """Shake hands on the connection as it is."""
+        self._tell.action("SSL handshaking to upstream")
+        try:
+            self.stream = await self._start_tls(self.stream, self._host)
+        except HandshakeFailed as failed:
+            raise BackendFailure(FailureKind.TLS_FAILED, str(failed)) from failed
 
 
 def _show_header(header: bytes) -> str:

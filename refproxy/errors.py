@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from enum import Enum
 
-__all__ = ["AuthUnavailable", "BackendFailure", "ConfigError", "FailureKind", "PeerError", "Side", "WireError"]
+__all__ = [
+    "AuthUnavailable",
+    "BackendFailure",
+    "ConfigError",
+    "FailureKind",
+    "PeerError",
+    "Side",
+    "TlsFault",
+    "WireError",
+]
 
 
 class Side(Enum):
@@ -28,6 +37,17 @@ class ConfigError(Exception):
         super().__init__(f"{text}{place}" + (f": {hint}" if hint else ""))
 
 
+class TlsFault(ConfigError):
+    """TLS cannot be set up as configured: a file, a list of ciphers, or a wish beyond what the TLS library can do.
+
+    `directive` is to blame, with the statement of number `index` in its block; the reader adds the position.
+    """
+
+    def __init__(self, directive: str, text: str, index: int = -1) -> None:
+        self.directive, self.index = directive, index
+        super().__init__(text)
+
+
 class WireError(Exception):
     """A peer sent octets that the protocol does not allow; the peer is to blame."""
 
@@ -48,6 +68,8 @@ class FailureKind(Enum):
     """Why a login at the backend failed (PROXY-66 to PROXY-69)."""
 
     UNREACHABLE = "unreachable"
+    UNKNOWN_HOST = "unknown host"
+    TLS_FAILED = "TLS failed"
     TIMED_OUT = "timed out"
     CLOSED = "closed"
     TOO_LONG = "too long reply"

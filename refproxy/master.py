@@ -51,16 +51,15 @@ class _Master:
             try:
                 with _pid_file(settings.pid_file):
                     async with trio.open_nursery() as nursery:
-                        await self._start(settings, open_log(settings), nursery)
+                        await self._start(_Generation(settings, open_log(settings)), nursery)
                         nursery.start_soon(self._obey, signals, nursery)
             finally:
                 for listener in self._listeners:
                     listener.close()
         return 0
 
-    async def _start(self, settings: Settings, log: Log, nursery: trio.Nursery) -> None:
+    async def _start(self, generation: _Generation, nursery: trio.Nursery) -> None:
         """Start a generation: the worker of one configuration, with a log of its own."""
-        generation = _Generation(log, Worker(settings, EventStream(log)))
         await nursery.start(generation.run, self._listeners)
         self._generations.append(generation)
 
@@ -98,7 +97,7 @@ class _Master:
         current = self._generations[-1]
         try:
             settings = self._load()
-            log = open_log(settings)
+            generation = _Generation(settings, open_log(settings))
             listeners = await open_listeners(settings, self._listeners)
         except ConfigError as error:
             current.events.emit(WentWrong(None, f"reload failed: {error}"))
@@ -106,7 +105,7 @@ class _Master:
         # Only one task may wait on a socket: the old worker leaves before the new one comes; the kernel queues.
         await current.worker.drain()
         before, self._listeners = self._listeners, listeners
-        await self._start(settings, log, nursery)
+        await self._start(generation, nursery)
         kept = {listener.address for listener in self._listeners}
         for listener in before:
             if listener.address not in kept:
@@ -118,8 +117,9 @@ class _Master:
 class _Generation:
     """One configuration being served, until its last session has ended."""
 
-    def __init__(self, log: Log, worker: Worker) -> None:
-        self.log, self.worker, self.events = log, worker, worker.events
+    def __init__(self, settings: Settings, log: Log) -> None:
+        self.log, self.events = log, EventStream(log)
+        self.worker = Worker(settings, self.events)
         self.ended = trio.Event()
 
     async def run(self, listeners: list[Listener], *, task_status: trio.TaskStatus[None]) -> None:

@@ -13,16 +13,19 @@ from typing import assert_never
 import trio
 
 from refproxy.backend import log_in
-from refproxy.config.settings import Address, LogLevel, MailProtocol, ProxyHeader, TcpAddress
+from refproxy.config.settings import Address, Listen, LogLevel, MailProtocol, ProxyHeader, TcpAddress
 from refproxy.converse import converse
 from refproxy.dialogue.client import Client, ClientCore
 from refproxy.dialogue.protocols import PROTOCOLS
 from refproxy.dialogue.turn import Authenticate, Close, Connect, End, Relay, StartTls, Turn
-from refproxy.errors import AuthUnavailable, BackendFailure, FailureKind, PeerError, Side
+from refproxy.errors import AuthUnavailable, BackendFailure, FailureKind, PeerError, Side, WireError
+from refproxy.net.closing import close_at_once
 from refproxy.net.dial import Dial
 from refproxy.net.line_stream import LineStream
+from refproxy.net.peek import peekable
+from refproxy.net.proxy_in import receive_proxy_header
 from refproxy.net.relay import RelayEnd, relay
-from refproxy.net.socket_stream import close_at_once
+from refproxy.net.tls.stream import HandshakeFailed
 from refproxy.observe.events import (
     LineReceived,
     LineSent,
@@ -32,25 +35,43 @@ from refproxy.observe.events import (
     SessionEnded,
     SessionInfo,
     SessionStarted,
+    TlsStarted,
     WentWrong,
 )
 from refproxy.observe.stream import EventStream
+from refproxy.server import Server
 from refproxy.services.auth import ask_auth_server
-from refproxy.wire.auth_http import Accepted, AuthRequest, Refused, printable
+from refproxy.wire.auth_http import Accepted, AuthRequest, Refused, format_tls_lines, printable
 from refproxy.wire.proxy_header import Endpoints, format_v1, format_v2
+from refproxy.wire.proxy_header_in import Conveyed, auth_lines
+from refproxy.wire.real_ip import real_client
 from refproxy.wire.sasl import format_salt
+from refproxy.wire.tls_facts import TlsFacts, refuse_certificate
 
-__all__ = ["Peers", "Session"]
+__all__ = ["Arrival", "Peers", "Session"]
 
 SALT_RANDOM_BELOW = 2**31  # SASL-24
 
 
 @dataclass(frozen=True, slots=True)
+class Arrival:
+    """A connection that a client made: what carries it, its ends, and the `listen` address it came to."""
+
+    stream: trio.abc.HalfCloseableStream
+    peers: Peers
+    listen: Listen
+
+
+@dataclass(frozen=True, slots=True)
 class Peers:
-    """The two ends of the client's connection."""
+    """The two ends of the client's connection; `conveyed` is what its PROXY header said.
+
+    `client` is the TCP peer until a PROXY header that may be believed names another (CORE-67).
+    """
 
     client: Address
     local: Address
+    conveyed: Conveyed | None = None
 
     @property
     def client_ip(self) -> str | None:
@@ -68,15 +89,15 @@ class Peers:
 class Session:
     """One client's session. `run` tells its whole story; `cut` ends it early."""
 
-    def __init__(
-        self, stream: trio.abc.HalfCloseableStream, peers: Peers, info: SessionInfo, events: EventStream, dial: Dial
-    ) -> None:
+    def __init__(self, arrival: Arrival, server: Server, info: SessionInfo, events: EventStream, dial: Dial) -> None:
         self.info = info
-        self._settings, self._peers, self._events, self._dial = info.settings, peers, events, dial
-        self._lines = LineStream(stream, self._settings.client_buffer)
-        self._client = Client(peers.client_ip)
+        self._server, self._settings = server, server.settings
+        self._peers, self._listen = arrival.peers, arrival.listen
+        self._events, self._dial = events, dial
+        self._lines = LineStream(arrival.stream, self._settings.client_buffer)
+        self._client = Client(self._peers.client_ip)
         self._core: ClientCore = PROTOCOLS[self._settings.protocol].core(self._settings, self._client, self._make_salt)
-        self._backend: trio.abc.HalfCloseableStream | None = None
+        self._backend: trio.abc.Stream | None = None
         self._scope = trio.CancelScope()
         self._is_cut = False
 
@@ -105,22 +126,75 @@ class Session:
         self._scope.cancel()
 
     async def _serve(self) -> str:
-        """Converse, then relay; return how it ended, in the log's words."""
-        settings = self._settings
+        """Admit, converse, relay; return how it ended, in the log's words."""
+        if (refusal := await self._admit()) is not None:
+            return await self._close(refusal)
         self.info.action = "in auth state"
-        outcome = await converse(self._core, self._lines, self._answer, _ClientTell(self), allowance=settings.timeout)
+        allowance = self._settings.timeout
+        outcome = await converse(self._core, self._lines, self._answer, _ClientTell(self), allowance=allowance)
         match outcome:
             case Relay():
                 return await self._relay()
             case Close(end):
-                if end in _WORTH_A_NOTE:
-                    number = errno.ETIMEDOUT if end is End.CLIENT_TIMED_OUT else None
-                    self._events.emit(Noted(self.info, end.value, errno=number))
-                if end not in (End.CLIENT_TIMED_OUT, End.CLIENT_RESET):
-                    await self._lines.close_after_reply()
-                return end.value
+                return await self._close(end)
             case _:
                 assert_never(outcome)
+
+    # What comes before the greeting (CORE-70).
+
+    async def _admit(self) -> End | None:
+        """PROXY header, TLS, and the client's name; an end, if it comes to one."""
+        if self._listen.proxy_protocol or self._listen.ssl:
+            end: End | None = End.CLIENT_TIMED_OUT
+            with trio.move_on_after(self._settings.timeout):  # for both together (CORE-17)
+                end = await self._take_proxy_header() or await self._begin_in_tls()
+            if end is not None:
+                return end
+        return None
+
+    async def _take_proxy_header(self) -> End | None:
+        """Learn from the PROXY header, if there has to be one, who the client is (core rules, section 9)."""
+        if not self._listen.proxy_protocol:
+            return None
+        self.info.action = "reading PROXY protocol"
+        stream = self._lines.stream = peekable(self._lines.stream)
+        try:
+            conveyed = await receive_proxy_header(stream)
+        except WireError as error:
+            if text := str(error):
+                self._events.emit(WentWrong(self.info, text))
+            return End.BROKEN_PROXY_HEADER
+        except PeerError:
+            return End.CLIENT_RESET
+        client = real_client(self._peers.client, conveyed, self._settings.real_ip_from)
+        self._peers = Peers(client, self._peers.local, conveyed)
+        self._client.ip = self._peers.client_ip
+        return None
+
+    async def _begin_in_tls(self) -> End | None:
+        """Shake hands at once where the `listen` address says so (TLS-28)."""
+        if not self._listen.ssl:
+            return None
+        self.info.action = "SSL handshaking"
+        self._client.tls = await self._start_tls()
+        return None if self._client.tls else End.TLS_FAILED
+
+    async def _start_tls(self) -> TlsFacts | None:
+        """Change to TLS; None when the client could not (TLS-34). The core judges its certificate (TLS-42)."""
+        tls, settings = self._server.tls, self._settings
+        assert tls is not None, "a server that uses TLS has certificates (TLS-25)"
+        try:
+            stream = await tls.accept(self._lines.stream)
+        except HandshakeFailed as failed:
+            self._events.emit(Noted(self.info, str(failed)))
+            return None
+        self._lines.stream = stream
+        facts = tls.facts(stream, with_own=settings.proxy.protocol is ProxyHeader.V2)
+        self.info.tls = True
+        self._events.emit(TlsStarted(self.info, Side.CLIENT, facts.version, facts.cipher))
+        if (refusal := refuse_certificate(facts, settings.tls.verify_client)) is not None:
+            self._events.emit(Noted(self.info, refusal.log))
+        return facts
 
     # What the core asks for.
 
@@ -131,16 +205,31 @@ class Session:
             case Connect():
                 return await self._connect(ask)
             case StartTls():
-                raise PeerError(Side.CLIENT, "TLS is not effective yet")
+                return await self._answer_starttls()
             case _:
                 assert_never(ask)
+
+    async def _answer_starttls(self) -> Turn:
+        self._lines.discard()
+        self.info.action, self.info.starttls = "in starttls state", True
+        facts = await self._start_tls()
+        if facts is None:
+            return self._core.tls_failed()
+        self.info.action = "in auth state"
+        return self._core.tls_started(facts)
 
     async def _authenticate(self, ask: Authenticate) -> Turn:
         self.info.action, self.info.login = "in http auth state", ask.attempt.credentials.user
         settings = self._settings
         is_smtp = settings.protocol is MailProtocol.SMTP
+        facts, pass_certificate = self._client.tls, settings.auth_http.pass_client_cert
         request = AuthRequest(
-            ask.attempt, settings.protocol, self._peers.client_ip, self._client.name if is_smtp else None
+            ask.attempt,
+            settings.protocol,
+            self._peers.client_ip,
+            self._client.name if is_smtp else None,
+            auth_lines(self._peers.conveyed),
+            format_tls_lines(facts, pass_certificate=pass_certificate) if facts else (),
         )
         exchanged = self._tell_auth if self._events.verbose else None
         try:
@@ -167,7 +256,13 @@ class Session:
         try:
             with trio.fail_after(settings.timeout):
                 self._backend, octets = await log_in(
-                    route, self._dial, _BackendTell(self), header=self._proxy_header(), limit=settings.proxy.buffer
+                    route,
+                    (route.host,),
+                    self._dial,
+                    self._server.backend_tls.connect,
+                    _BackendTell(self),
+                    header=self._proxy_header(),
+                    limit=settings.proxy.buffer,
                 )
         except BackendFailure as failure:
             return self._backend_failed(failure)
@@ -216,7 +311,19 @@ class Session:
             self._events.emit(Noted(self.info, "proxied session timed out", errno=errno.ETIMEDOUT))
             return "proxied session timed out"
         self._events.emit(Noted(self.info, End.PROXIED.value))
+        await close_at_once(self._backend)
+        if self.info.tls:
+            await self._lines.close_after_reply()  # close_notify (PROXY-81)
         return End.PROXIED.value
+
+    async def _close(self, end: End) -> str:
+        """Close after a dialogue, or instead of one; return how it ended, in the log's words."""
+        if end in _WORTH_A_NOTE:
+            number = errno.ETIMEDOUT if end is End.CLIENT_TIMED_OUT else None
+            self._events.emit(Noted(self.info, end.value, errno=number))
+        if end not in _WITHOUT_A_WORD:
+            await self._lines.close_after_reply()
+        return end.value
 
     async def _farewell(self) -> None:
         """Tell a client in the dialogue that the session ends; never put words into a relay (PROXY-80)."""
@@ -226,6 +333,7 @@ class Session:
             # The client, gone or broken, may be the very reason for this end.
             with suppress(PeerError):
                 await self._lines.send(self._core.internal_error())
+                await self._lines.close_after_reply()
 
     # What readers are told.
 
@@ -237,6 +345,7 @@ class Session:
         self._events.emit(OctetsRelayed(self.info, side, octets))
 
 
+_WITHOUT_A_WORD = frozenset({End.CLIENT_TIMED_OUT, End.CLIENT_RESET, End.TLS_FAILED, End.BROKEN_PROXY_HEADER})
 _WORTH_A_NOTE = frozenset(
     {End.CLIENT_TIMED_OUT, End.TOO_MANY_ERRORS, End.TOO_MANY_COMMANDS, End.TOO_LONG, End.CLIENT_TALKED_EARLY}
 )

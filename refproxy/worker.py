@@ -16,7 +16,8 @@ from refproxy.net.listen import Listener, local_address, peer_address
 from refproxy.net.socket_stream import SocketStream
 from refproxy.observe.events import SessionInfo, WentWrong
 from refproxy.observe.stream import EventStream
-from refproxy.session import Peers, Session
+from refproxy.server import make_servers
+from refproxy.session import Arrival, Peers, Session
 
 __all__ = ["Worker"]
 
@@ -33,7 +34,9 @@ class Worker:
     """
 
     def __init__(self, settings: Settings, events: EventStream, dial: Dial = dial) -> None:
+        """Read the certificates. Raises ConfigError."""
         self.settings = settings
+        self._servers = {id(server.settings): server for server in make_servers(settings)}
         self.events, self._dial = events, dial
         self._sessions: set[Session] = set()
         self._accepting = trio.CancelScope()
@@ -99,10 +102,6 @@ class Worker:
     async def _serve(self, sock: socket.socket, peers: Peers, listener: Listener) -> None:
         local: Address = listener.address if isinstance(listener.address, UnixAddress) else peers.local
         endpoint = listener.endpoint(local)
-        if endpoint.listen.ssl or endpoint.listen.proxy_protocol:
-            # Speaking without them would be worse than not speaking: clear text where TLS was promised.
-            sock.close()
-            return
         info = SessionInfo(
             next(_numbers),
             endpoint.server,
@@ -110,7 +109,8 @@ class Worker:
             str(endpoint.listen.address),
             trio.current_time(),
         )
-        session = Session(SocketStream(sock), peers, info, self.events, self._dial)
+        arrival = Arrival(SocketStream(sock), peers, endpoint.listen)
+        session = Session(arrival, self._servers[id(endpoint.server)], info, self.events, self._dial)
         self._sessions.add(session)
         try:
             await session.run()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
@@ -26,7 +27,8 @@ from refproxy.config.settings import (
 from refproxy.errors import PeerError, Side
 from refproxy.observe.events import Event, Noted, SessionCrashed, SessionEnded, SessionInfo, WentWrong
 from refproxy.observe.stream import EventStream
-from refproxy.session import Peers, Session
+from refproxy.server import make_server
+from refproxy.session import Arrival, Peers, Session
 
 Stream = trio.StapledStream[Any, Any]
 
@@ -44,7 +46,10 @@ INTERNAL_ERROR = {
 
 
 def server_settings(protocol: MailProtocol, **changes: Any) -> ServerSettings:
-    """Settings of a server block: changes may name fields of ServerSettings or of a nested group (`smtp__auth=…`)."""
+    """Settings of a server block: changes may name fields of ServerSettings or of a nested group (`smtp__auth=…`).
+
+    `implicit_tls` stands for `listen … ssl`.
+    """
     settings = ServerSettings(
         Where("mail.conf", 1),
         protocol,
@@ -56,6 +61,8 @@ def server_settings(protocol: MailProtocol, **changes: Any) -> ServerSettings:
         smtp=SmtpSettings(client_buffer=4096),
         proxy=ProxySettings(buffer=4096),
     )
+    if changes.pop("implicit_tls", False):
+        settings = replace(settings, listens=(replace(settings.listens[0], ssl=True),))
     for name, value in changes.items():
         group, _, inner = name.partition("__")
         new = replace(getattr(settings, group), **{inner: value}) if inner else value
@@ -64,10 +71,10 @@ def server_settings(protocol: MailProtocol, **changes: Any) -> ServerSettings:
 
 
 class Peer:
-    """One scripted end of a connection."""
+    """One scripted end of a connection, in clear or in TLS."""
 
     def __init__(self, stream: Stream) -> None:
-        self.stream = stream
+        self.stream: Stream | trio.SSLStream[Any] = stream
         self._received = b""
 
     async def expect(self, octets: bytes) -> None:
@@ -103,6 +110,19 @@ class Peer:
         """Nothing more comes."""
         assert self._received == b""
         assert await self.stream.receive_some() == b""
+
+    async def start_tls(self, context: ssl.SSLContext, name: str = "mx.example") -> trio.SSLStream[Any]:
+        """Become the client of a TLS connection, and return it; nothing may be unread."""
+        assert self._received == b""
+        self.stream = tls = trio.SSLStream(self.stream, context, server_hostname=name)
+        await tls.do_handshake()
+        return tls
+
+    async def accept_tls(self, context: ssl.SSLContext) -> None:
+        """Become the server of a TLS connection; nothing may be unread."""
+        assert self._received == b""
+        self.stream = trio.SSLStream(self.stream, context, server_side=True)
+        await self.stream.do_handshake()
 
     async def close(self) -> None:
         await self.stream.aclose()
@@ -181,7 +201,8 @@ async def session(
 
     recorder = Recorder()
     info = SessionInfo(1, settings, str(CLIENT), str(LISTENER), trio.current_time())
-    running = Session(proxy_side, peers or Peers(CLIENT, LISTENER), info, EventStream(recorder), dial)
+    arrival = Arrival(proxy_side, peers or Peers(CLIENT, LISTENER), settings.listens[0])
+    running = Session(arrival, make_server(settings), info, EventStream(recorder), dial)
     ended = trio.Event()
 
     async def run() -> None:

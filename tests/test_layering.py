@@ -28,8 +28,10 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "refproxy.observe": VALUES,  # it formats what happened, with the octets' own helpers
     "refproxy.converse": (*VALUES, "refproxy.dialogue.turn", "refproxy.net.line_stream", "refproxy.observe"),
     "refproxy.backend": (*VALUES, "refproxy.dialogue", "refproxy.net", "refproxy.observe"),
+    "refproxy.server": (*VALUES, "refproxy.net", "refproxy.services"),  # settings, and what they need at run time
     "refproxy.session": (
         *VALUES,
+        "refproxy.server",
         "refproxy.backend",
         "refproxy.converse",
         "refproxy.dialogue",
@@ -37,7 +39,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
         "refproxy.observe",
         "refproxy.services",
     ),
-    "refproxy.worker": (*VALUES, "refproxy.net", "refproxy.observe", "refproxy.session"),
+    "refproxy.worker": (*VALUES, "refproxy.net", "refproxy.observe", "refproxy.server", "refproxy.session"),
     "refproxy.master": (*VALUES, "refproxy.net", "refproxy.observe", "refproxy.worker"),
     "refproxy.demo": ("refproxy",),  # a user of everything
     "refproxy.__main__": ("refproxy",),
@@ -61,9 +63,9 @@ RESERVED: dict[str, tuple[str, ...]] = {
     "trio": SHELLS,
     "click": ("refproxy.__main__",),
     "rich": ("refproxy.demo",),
-    "OpenSSL": ("refproxy.net",),  # the one TLS engine, and what it is made of
-    "cryptography": ("refproxy.net",),
-    "service_identity": ("refproxy.net",),
+    "OpenSSL": ("refproxy.net.tls",),  # the one TLS engine, and what it is made of
+    "cryptography": ("refproxy.net.tls",),
+    "service_identity": ("refproxy.net.tls",),
     "dns": ("refproxy.services",),  # DNS messages; the resolver sends them itself
     "logging": ("refproxy.observe",),  # events are emitted, only readers of the stream write them
     # Calendar time is for logs and the salt; deadlines are Trio's, so that tests can have virtual time.

@@ -175,7 +175,7 @@ def _at(hosts: tuple[str, ...], ports: range) -> tuple[Address, ...]:
 
 # -- listen --------------------------------------------------------------------------------------------------------
 
-NOT_EFFECTIVE_LISTEN = frozenset({b"ssl", b"multipath"})
+NOT_EFFECTIVE_LISTEN = frozenset({b"multipath"})
 """Parameters of `listen` that are accepted, but whose feature does not exist in this version."""
 
 

@@ -11,7 +11,7 @@ from dataclasses import KW_ONLY, dataclass
 from enum import Enum
 
 from refproxy.config import addresses, logs, values
-from refproxy.config.settings import MailProtocol, Mechanism, ProxyHeader, StartTlsMode, VerifyClient
+from refproxy.config.settings import BackendTlsMode, MailProtocol, Mechanism, ProxyHeader, StartTlsMode, VerifyClient
 from refproxy.config.tree import printable
 from refproxy.config.values import Call, Parser, bad
 
@@ -269,10 +269,40 @@ PROXY_ROWS = (
 
 def ssl(name: str, parse: Parser, args: str, default: str | None, *, rule: str, doc: str, field: str | None = None,
         arity: Arity = ONE, repeat: Repeat = Repeat.REFUSED, since: str = "", secret: bool = False) -> Row:
-    """A row of the ssl module; all become effective together."""
+    """A row of the ssl module."""
     return Row(name, "ssl", parse, args, default, rule=rule, doc=doc, arity=arity, repeat=repeat, since=since,
-               secret=secret, field=field or name.replace("ssl_", "tls.", 1), effective=False)
+               secret=secret, field=field or name.replace("ssl_", "tls.", 1))
 
+
+def proxy_ssl(name: str, parse: Parser, args: str, default: str | None, *, doc: str, rule: str = "TLS-61",
+              arity: Arity = ONE, repeat: Repeat = Repeat.REFUSED, secret: bool = False) -> Row:
+    """A row about TLS to backends, named and shaped like those of the stream module; Angie's mail has none of them."""
+    return Row(name, "proxy", parse, args, default, rule=rule, doc=doc, arity=arity, repeat=repeat, secret=secret,
+               field=name.replace("proxy_ssl_", "backend_tls.", 1), dialect=Dialect.OURS)
+
+
+BACKEND_TLS_ROWS = (
+    Row("proxy_ssl", "proxy", values.choice(BackendTlsMode), "on | off | starttls", "off",
+        field="backend_tls.mode", dialect=Dialect.OURS, rule="TLS-60",
+        doc="Whether backends are spoken to in TLS, from the first octet or after STARTTLS."),
+    proxy_ssl("proxy_ssl_certificate", values.file_name, "FILE", None,
+              doc="The certificate that the proxy shows to backends."),
+    proxy_ssl("proxy_ssl_certificate_key", values.file_name, "FILE", None,
+              doc="The key of that certificate."),
+    proxy_ssl("proxy_ssl_ciphers", values.string, "CIPHERS", "DEFAULT",
+              doc="The ciphers up to TLS 1.2 towards backends, as OpenSSL lists them."),
+    proxy_ssl("proxy_ssl_name", values.string, "NAME", None,
+              doc="Whom a backend's certificate must be for, and the SNI name; by default the host of Auth-Server."),
+    proxy_ssl("proxy_ssl_protocols", values.bits(TLS_VERSIONS),
+              "SSLv2 | SSLv3 | TLSv1 | TLSv1.1 | TLSv1.2 | TLSv1.3 ...", "TLSv1.2 TLSv1.3",
+              arity=MANY, repeat=Repeat.UNITED, doc="The versions of TLS towards backends."),
+    proxy_ssl("proxy_ssl_server_name", values.flag, "on | off", "off",
+              doc="Whether backends are told by SNI which name is meant."),
+    proxy_ssl("proxy_ssl_trusted_certificate", values.file_name, "FILE", None,
+              doc="CA certificates that vouch for backends."),
+    proxy_ssl("proxy_ssl_verify", values.flag, "on | off", "off", rule="TLS-62",
+              doc="Whether a backend's certificate must be good and for the right name."),
+)
 
 SSL_ROWS = (
     ssl("ssl_certificate", values.pem_source, "FILE | data:PEM", None, rule="TLS-4",
@@ -390,7 +420,8 @@ OTHER_ROWS = (
     other("worker_aio_requests", "NUMBER", values.number, default="32", contexts=EVENTS),
 )
 
-ROWS = (*CORE_ROWS, *AUTH_HTTP_ROWS, *PROTOCOL_ROWS, *PROXY_ROWS, *SSL_ROWS, *STRUCTURE_ROWS, *OTHER_ROWS)
+ROWS = (*CORE_ROWS, *AUTH_HTTP_ROWS, *PROTOCOL_ROWS, *PROXY_ROWS, *BACKEND_TLS_ROWS, *SSL_ROWS, *STRUCTURE_ROWS,
+        *OTHER_ROWS)
 """Every directive there is."""
 
 BY_NAME = {row.name: row for row in ROWS}

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
 from refproxy.config.addresses import system_resolve
-from refproxy.config.directives import BY_NAME, ROWS, opens
+from refproxy.config.directives import ROWS, opens
 from refproxy.config.scopes import Collector, Scope
 from refproxy.config.settings import (
     AuthHttp,
+    BackendTlsSettings,
     Listen,
     LogSettings,
     MailProtocol,
@@ -21,15 +22,19 @@ from refproxy.config.settings import (
     Settings,
     StartTlsMode,
     TcpAddress,
+    TlsSettings,
     VerifyClient,
 )
 from refproxy.config.tree import COMMAND_LINE, TreeReader, open_fault, place, printable
 from refproxy.config.values import Resolve, Site
-from refproxy.errors import ConfigError
+from refproxy.errors import ConfigError, TlsFault
 
-__all__ = ["ConfigErrors", "absolute", "load"]
+__all__ = ["CheckTls", "ConfigErrors", "absolute", "load"]
 
-Group = TypeVar("Group", ServerSettings, Settings)
+Group = TypeVar("Group", ServerSettings, Settings, TlsSettings, BackendTlsSettings)
+
+CheckTls = Callable[[TlsSettings | BackendTlsSettings], Sequence[TlsFault]]
+"""Tries the TLS settings towards clients or backends: reads the certificates and asks the TLS library."""
 
 PROTOCOL_OF_PORT = {
     **dict.fromkeys((25, 465, 587), MailProtocol.SMTP),
@@ -51,11 +56,19 @@ class ConfigErrors(ConfigError):
         return "\n".join(map(str, self.faults))
 
 
-def load(file: Path, *, prefix: Path | None = None, globals_: str = "", resolve: Resolve = system_resolve) -> Settings:
+def load(
+    file: Path,
+    *,
+    check_tls: CheckTls = lambda _: (),
+    prefix: Path | None = None,
+    globals_: str = "",
+    resolve: Resolve = system_resolve,
+) -> Settings:
     """Read a configuration file, with `globals_` as if they stood in front of it (CONF-46).
 
-    Relative names in it are relative to `prefix`, or without one to the directory of the file. A relative `file` is
-    relative to the prefix, or to the working directory. Raises ConfigErrors with every fault there is.
+    `check_tls` is the TLS library's part in it (refproxy.net.tls.check). Relative names in it are relative to `prefix`,
+    or without one to the directory of the file. A relative `file` is relative to the prefix, or to the working
+    directory. Raises ConfigErrors with every fault there is.
     """
     path = absolute(file, prefix)
     base = Path.cwd() / prefix if prefix else path.parent
@@ -64,7 +77,7 @@ def load(file: Path, *, prefix: Path | None = None, globals_: str = "", resolve:
     found = Collector(site)
     found.read(reader.parse(os.fsencode(globals_), COMMAND_LINE, "main"), found.main)
     found.read(reader.read(str(path), "main"), found.main)
-    faults = [*found.faults, *(faults_of_the_whole(found) if found.complete else ())]
+    faults = [*found.faults, *(faults_of_the_whole(found, check_tls) if found.complete else ())]
     if faults:
         raise ConfigErrors(faults)
     return build(str(path), found)
@@ -78,13 +91,17 @@ def absolute(file: Path, prefix: Path | None) -> Path:
 # -- checks that need the whole configuration ----------------------------------------------------------------------
 
 
-def faults_of_the_whole(found: Collector) -> Iterator[ConfigError]:
+def faults_of_the_whole(found: Collector, check_tls: CheckTls) -> Iterator[ConfigError]:
     """What is wrong although every statement is right, in Angie's order (CONF-38, CONF-44, CONF-45)."""
     if "events" not in found.main.entries:
         yield ConfigError('no "events" section in configuration', hint='expected "events { }" in the main context')
-    for check in (protocol_faults, tls_faults, auth_http_faults):
-        for server in found.servers:
-            yield from check(server)
+    for server in found.servers:
+        yield from protocol_faults(server)
+    for server in found.servers:
+        yield from tls_faults(server, check_tls)
+        yield from backend_tls_faults(server, check_tls)
+    for server in found.servers:
+        yield from auth_http_faults(server)
     for scope in (found.main, found.mail, *found.servers):
         yield from log_faults(scope)
 
@@ -97,12 +114,13 @@ def protocol_faults(server: Scope) -> Iterator[ConfigError]:
         yield ConfigError("unknown mail protocol for server", position(server), hint)
 
 
-def tls_faults(server: Scope) -> Iterator[ConfigError]:
-    """A server that uses TLS lacks certificates, keys, or authorities (TLS-24 to TLS-26)."""
+def tls_faults(server: Scope, check: CheckTls) -> Iterator[ConfigError]:
+    """A server that uses TLS lacks what it needs, or has what the TLS library refuses (TLS-24 to TLS-27)."""
     if (use := tls_use(server)) is None:
         return
     mode, where = use
     certificates, keys = server.find("ssl_certificate"), server.find("ssl_certificate_key")
+    complete = False
     if certificates is None:
         yield ConfigError(f'no "ssl_certificate" is defined for the "{mode}" directive', where)
     elif keys is None:
@@ -111,10 +129,44 @@ def tls_faults(server: Scope) -> Iterator[ConfigError]:
         last = printable(certificates.args[0])
         text = f'no "ssl_certificate_key" is defined for certificate "{last}" and the "{mode}" directive'
         yield ConfigError(text, where)
+    else:
+        complete = True
     verify = server.find("ssl_verify_client")
     needs_authority = verify is not None and verify.value in (VerifyClient.ON, VerifyClient.OPTIONAL)
     if needs_authority and not (server.find("ssl_client_certificate") or server.find("ssl_trusted_certificate")):
         yield ConfigError("no ssl_client_certificate or ssl_trusted_certificate for ssl_verify_client")
+    settings = tls_settings(server, TlsSettings(), "tls.")
+    if settings is not None:
+        yield from library_faults(server, check(settings if complete else replace(settings, certificates=())))
+
+
+def backend_tls_faults(server: Scope, check: CheckTls) -> Iterator[ConfigError]:
+    """TLS to backends is incomplete, or has what the TLS library refuses (TLS-63)."""
+    settings = tls_settings(server, BackendTlsSettings(), "backend_tls.")
+    if settings is None or settings == BackendTlsSettings():
+        return
+    if settings.certificate is not None and settings.certificate_key is None:
+        text = f'no "proxy_ssl_certificate_key" is defined for certificate "{settings.certificate}"'
+        yield ConfigError(text, position(server))
+        settings = replace(settings, certificate=None)
+    if settings.verify and settings.trusted_certificate is None:
+        yield ConfigError("no proxy_ssl_trusted_certificate for proxy_ssl_verify", position(server))
+    yield from library_faults(server, check(settings))
+
+
+def library_faults(server: Scope, faults: Sequence[TlsFault]) -> Iterator[ConfigError]:
+    """The TLS library's faults, with the positions of the statements to blame."""
+    for fault in faults:
+        entry = server.find(fault.directive)
+        yield ConfigError(fault.text, place(entry.wheres[fault.index]) if entry else position(server))
+
+
+def tls_settings(server: Scope, defaults: Group, group: str) -> Group | None:
+    """The settings of a group as far as they are for a server, unless one of their statements is faulty."""
+    entries = {row.field: server.find(row.name) for row in ROWS if row.field and row.field.startswith(group)}
+    if any(entry.failed for entry in entries.values() if entry):
+        return None
+    return with_values(defaults, {field.removeprefix(group): entry.value for field, entry in entries.items() if entry})
 
 
 def tls_use(server: Scope) -> tuple[str, str] | None:
@@ -193,9 +245,6 @@ def build_server(scope: Scope) -> ServerSettings:
     assert protocol is not None
     assert isinstance(auth_http, AuthHttp)
     values |= {"protocol": protocol, "server_name": values.get("server_name") or host_name()}
-    if values.get("starttls") is StartTlsMode.ON and not BY_NAME["starttls"].effective:
-        # Nobody may be offered what cannot be done. `only` stays: without TLS it lets nobody log in, as it should.
-        values["starttls"] = StartTlsMode.OFF
     return with_values(ServerSettings(scope.where, protocol, (), b"", auth_http), values)
 
 

@@ -31,6 +31,9 @@ class Entry:
     parts: list[object] = field(default_factory=list)
     """The value of each statement."""
 
+    wheres: list[Where] = field(default_factory=list)
+    """The place of each of them."""
+
     value: object = None
     """Their common value."""
 
@@ -39,6 +42,7 @@ class Entry:
 
     def add(self, value: object, repeat: Repeat) -> None:
         self.parts.append(value)
+        self.wheres.append(self.where)
         if repeat is Repeat.ADDED and isinstance(value, tuple) and isinstance(self.value, tuple):
             self.value = (*self.value, *value)
         else:

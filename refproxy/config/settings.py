@@ -53,6 +53,14 @@ class ProxyHeader(Enum):
     V2 = "v2"
 
 
+class BackendTlsMode(Enum):
+    """`proxy_ssl`, and the auth server's `Auth-Server-SSL` (TLS-60)."""
+
+    OFF = "off"
+    ON = "on"
+    STARTTLS = "starttls"
+
+
 class VerifyClient(Enum):
     """`ssl_verify_client` (TLS-21)."""
 
@@ -208,6 +216,21 @@ class TlsSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class BackendTlsSettings:
+    """`proxy_ssl*`, TLS towards backends (tls rules, section 12). File names are absolute."""
+
+    mode: BackendTlsMode = BackendTlsMode.OFF  # proxy_ssl
+    certificate: str | None = None
+    certificate_key: str | None = None
+    ciphers: str = "DEFAULT"
+    name: str | None = None  # whom the certificate must be for, and SNI; None is the host of Auth-Server
+    protocols: frozenset[str] = frozenset({"TLSv1.2", "TLSv1.3"})
+    server_name: bool = False  # whether SNI is sent
+    trusted_certificate: str | None = None
+    verify: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class ResolverSettings:
     """`resolver` and `resolver_timeout` (CORE-35 to CORE-37)."""
 
@@ -245,6 +268,7 @@ class ServerSettings:
     proxy: ProxySettings = ProxySettings()
     starttls: StartTlsMode = StartTlsMode.OFF
     tls: TlsSettings = TlsSettings()
+    backend_tls: BackendTlsSettings = BackendTlsSettings()
     resolver: ResolverSettings | None = None
     real_ip_from: tuple[
         IPv4Network | IPv6Network | UnixAddress, ...

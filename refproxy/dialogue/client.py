@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 
-from refproxy.config.settings import Mechanism, ServerSettings, StartTlsMode
+from refproxy.config.settings import BackendTlsMode, Mechanism, ServerSettings, StartTlsMode
 from refproxy.dialogue.login import Login, Route
 from refproxy.dialogue.mechanisms import ALWAYS_USABLE, MECHANISMS, OAUTH_METHODS, SaslExchange
 from refproxy.dialogue.turn import Authenticate, Close, Connect, End, Next, Pause, Relay, StartTls, Turn
@@ -19,6 +19,7 @@ from refproxy.wire.auth_http import Accepted, Attempt, Envelope, Refused
 from refproxy.wire.lines import split_answer
 from refproxy.wire.sasl import Credentials
 from refproxy.wire.secret import Secret
+from refproxy.wire.tls_facts import TlsFacts, refuse_certificate
 
 __all__ = ["MASK", "Client", "ClientCore", "State"]
 
@@ -42,12 +43,13 @@ class State(Enum):
 class Client:
     """What is known of the client from outside its dialogue.
 
-    `ip` is None for a UNIX socket. `name` is its confirmed DNS name or one of XCLIENT's bracketed words.
+    `ip` is None for a UNIX socket. `name` is its confirmed DNS name or one of XCLIENT's bracketed words. `tls` is set
+    while it speaks TLS.
     """
 
     ip: str | None
     name: bytes = b"[UNAVAILABLE]"
-    tls: bool = False
+    tls: TlsFacts | None = None
 
 
 class ClientCore(ABC):
@@ -74,7 +76,7 @@ class ClientCore(ABC):
         """The mechanisms of `imap_auth`, `pop3_auth` or `smtp_auth`."""
 
     @abstractmethod
-    def start(self) -> Turn:
+    def _open(self) -> Turn:
         """Open the dialogue."""
 
     @abstractmethod
@@ -98,11 +100,15 @@ class ClientCore(ABC):
         """The reply to a login that the auth server refused."""
 
     @abstractmethod
+    def _certificate_refusal(self, text: bytes) -> bytes:
+        """The reply to a client whose certificate is missing or wrong (TLS-43)."""
+
+    @abstractmethod
     def internal_error(self) -> bytes:
         """The reply when the proxy, the auth server or the backend failed."""
 
     @abstractmethod
-    def _login(self, user: bytes, password: Secret | None) -> Login:
+    def _login(self, user: bytes, password: Secret | None, *, starttls: bool) -> Login:
         """The login at the backend."""
 
     @property
@@ -111,6 +117,10 @@ class ClientCore(ABC):
         return self.state is State.RELAY
 
     # Inputs.
+
+    def start(self) -> Turn:
+        """Open the dialogue; a refused certificate takes the place of the greeting (TLS-42)."""
+        return self._refuse_certificate() or self._open()
 
     def receive(self, octets: bytes) -> Turn:
         """Take what the last need asked for."""
@@ -132,11 +142,15 @@ class ClientCore(ABC):
         assert not early, "only a greeting delay listens"
         return self._tell_refusal()
 
-    def tls_started(self) -> Turn:
-        """Learn that the TLS handshake is done: the dialogue starts anew, without a greeting."""
-        self.client.tls = True
+    def tls_started(self, facts: TlsFacts) -> Turn:
+        """Learn that the TLS handshake is done: the dialogue starts anew, without a greeting (TLS-40, TLS-42)."""
+        self.client.tls = facts
         self._enter_command()
-        return Turn(b"", self._need())
+        return self._refuse_certificate() or Turn(b"", self._need())
+
+    def tls_failed(self) -> Turn:
+        """Learn that the TLS handshake failed: there is no way to say a word (TLS-34)."""
+        return Turn(b"", Close(End.TLS_FAILED))
 
     def accepted(self, verdict: Accepted) -> Turn:
         """Learn that the auth server let the client in."""
@@ -146,7 +160,9 @@ class ClientCore(ABC):
         password = verdict.password if verdict.password is not None else own
         self.user = credentials.user if verdict.user is None else verdict.user
         self.state = State.LOGIN
-        return Turn(b"", Connect(Route(verdict.host, verdict.port, self.user, self._login(self.user, password))))
+        tls = verdict.tls or self.settings.backend_tls.mode
+        login = self._login(self.user, password, starttls=tls is BackendTlsMode.STARTTLS)
+        return Turn(b"", Connect(Route(verdict.host, verdict.port, self.user, login, tls)))
 
     def refused(self, verdict: Refused) -> Turn:
         """Learn that the auth server refused the client; with a wait the client hears of it later (AUTH-65)."""
@@ -167,16 +183,21 @@ class ClientCore(ABC):
         passed = failure.reply if self.settings.proxy.pass_error_message else b""
         return Turn(passed or self.internal_error(), Close(End.BACKEND_FAILED))
 
+    def _refuse_certificate(self) -> Turn | None:
+        facts = self.client.tls
+        refusal = refuse_certificate(facts, self.settings.tls.verify_client) if facts else None
+        return Turn(self._certificate_refusal(refusal.reply), Close(End.CERTIFICATE_REFUSED)) if refusal else None
+
     # Lines.
 
     @property
     def _in_clear_but_must_not(self) -> bool:
         """Whether `starttls only` forbids logging in now (SASL-4)."""
-        return self.settings.starttls is StartTlsMode.ONLY and not self.client.tls
+        return self.settings.starttls is StartTlsMode.ONLY and self.client.tls is None
 
     @property
     def _starttls_possible(self) -> bool:
-        return self.settings.starttls is not StartTlsMode.OFF and not self.client.tls
+        return self.settings.starttls is not StartTlsMode.OFF and self.client.tls is None
 
     def _again(self, reply: bytes) -> Turn:
         """Reply, and wait for the next input of this state."""

@@ -43,7 +43,7 @@ class ImapClient(ClientCore):
     def configured(self) -> frozenset[Mechanism]:
         return self.settings.imap.auth
 
-    def start(self) -> Turn:
+    def _open(self) -> Turn:
         """Greet (IMAP-1)."""
         self.state = State.COMMAND
         return self._again(GREETING)
@@ -89,12 +89,15 @@ class ImapClient(ClientCore):
     def _refusal(self, refused: Refused) -> bytes:
         return self._tagged(b"NO " + refused.text)
 
+    def _certificate_refusal(self, text: bytes) -> bytes:
+        return b"* BYE %s\r\n" % text
+
     def internal_error(self) -> bytes:
         return INTERNAL_ERROR
 
-    def _login(self, user: bytes, password: Secret | None) -> Login:
+    def _login(self, user: bytes, password: Secret | None, *, starttls: bool) -> Login:
         assert password is not None, "an answer without a password is unusable (AUTH-58)"
-        return imap_login(self._tag, user, password)
+        return imap_login(self._tag, user, password, starttls=starttls)
 
     # A command, part by part.
 
@@ -164,7 +167,7 @@ class ImapClient(ClientCore):
             words += [b"STARTTLS", b"LOGINDISABLED"]
         else:
             words += [b"AUTH=" + name for name in self.advertised()]
-            if self.settings.starttls is StartTlsMode.ON and not self.client.tls:
+            if self.settings.starttls is StartTlsMode.ON and self.client.tls is None:
                 words.append(b"STARTTLS")
         return self._again(b" ".join(words) + b"\r\n" + self._completed())
 

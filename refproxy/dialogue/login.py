@@ -8,9 +8,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from refproxy.config.settings import BackendTlsMode
 from refproxy.errors import BackendFailure, FailureKind
 
-__all__ = ["Exchange", "Login", "LoginWalk", "Route", "Send"]
+__all__ = ["Encrypt", "Exchange", "Login", "LoginWalk", "Route", "Send"]
 
 Measure = Callable[[bytes | bytearray], int | None]
 
@@ -20,7 +21,8 @@ class Exchange:
     """One line to the backend and the reply that lets the login go on.
 
     `send` is None when the line cannot be built (a password is missing, PROXY-45), empty when the backend speaks first.
-    `shown` is the line as a reader may see it. `action` is how the log calls the step (CORE-33).
+    `shown` is the line as a reader may see it. `action` is how the log calls the step (CORE-33). With `then_tls` the
+    reply is followed by a TLS handshake (TLS-64).
     """
 
     action: str
@@ -28,6 +30,7 @@ class Exchange:
     measure: Measure
     send: bytes | None = field(default=b"", repr=False)
     shown: str = ""
+    then_tls: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,12 +49,13 @@ class Login:
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """Where to connect, and how to log in there."""
+    """Where to connect, and how to log in there; `host` may be a name. `tls` says how the line gets private."""
 
     host: str
     port: int
     user: bytes
     login: Login
+    tls: BackendTlsMode = BackendTlsMode.OFF
 
     def __str__(self) -> str:
         return f"{self.host}:{self.port}"
@@ -63,6 +67,11 @@ class Send:
 
     line: bytes = field(repr=False)
     shown: str
+
+
+@dataclass(frozen=True, slots=True)
+class Encrypt:
+    """A TLS handshake is next; `encrypted` says what comes after it."""
 
 
 class LoginWalk:
@@ -91,7 +100,7 @@ class LoginWalk:
     def _exchange(self) -> Exchange:
         return self._login.exchanges[self._position]
 
-    def receive(self, octets: bytes | bytearray) -> Send | None:
+    def receive(self, octets: bytes | bytearray) -> Send | Encrypt | None:
         """Take octets from the backend. None: wait for more, or done if `final` is set.
 
         Raises BackendFailure.
@@ -107,7 +116,16 @@ class LoginWalk:
             # Everything of this step is passed on, not only the line that decided (PROXY-67).
             passed = bytes(self._received) if self._login.is_negative(reply) else b""
             raise BackendFailure(FailureKind.UNEXPECTED, "upstream sent invalid response", passed)
+        if self._exchange.then_tls:
+            if len(self._received) > length:
+                # Sent in clear, but it would be read as if it had come through TLS (CVE-2011-0411 class; TLS-64).
+                raise BackendFailure(FailureKind.UNEXPECTED, "upstream sent data behind its answer to STARTTLS")
+            return Encrypt()
         return self._advance(length)
+
+    def encrypted(self) -> Send | None:
+        """Learn that the handshake is done. Raises BackendFailure."""
+        return self._advance(len(self._received))
 
     def closed(self) -> BackendFailure:
         """Say how the login fails when the backend closes the connection now (PROXY-27)."""

@@ -17,12 +17,14 @@ def _starts_with(*prefixes: bytes) -> Callable[[bytes], bool]:
     return lambda reply: reply.startswith(prefixes)
 
 
-def pop3_login(user: bytes, password: Secret) -> Login:
-    """USER and PASS, whichever way the client came in (PROXY-52 to PROXY-57)."""
+def pop3_login(user: bytes, password: Secret, *, starttls: bool = False) -> Login:
+    """USER and PASS, whichever way the client came in (PROXY-52 to PROXY-57); before them STLS if wanted (TLS-64)."""
     ok = _starts_with(b"+OK")
+    stls = Exchange("sending STLS to upstream", ok, pop3.measure_reply, *_line(b"STLS"), then_tls=True)
     return Login(
         (
             Exchange("reading response from upstream", ok, pop3.measure_reply),
+            *((stls,) if starttls else ()),
             Exchange("sending user name to upstream", ok, pop3.measure_reply, *_line(b"USER " + user)),
             Exchange(
                 "sending password to upstream",
@@ -36,8 +38,11 @@ def pop3_login(user: bytes, password: Secret) -> Login:
     )
 
 
-def imap_login(tag: bytes, user: bytes, password: Secret) -> Login:
-    """LOGIN with two synchronizing literals under the client's tag (PROXY-58 to PROXY-65)."""
+def imap_login(tag: bytes, user: bytes, password: Secret, *, starttls: bool = False) -> Login:
+    """LOGIN with two synchronizing literals under the client's tag (PROXY-58 to PROXY-65).
+
+    Before it STARTTLS if wanted (TLS-64).
+    """
     secret = password.reveal()
     more = _starts_with(b"+")
 
@@ -47,9 +52,12 @@ def imap_login(tag: bytes, user: bytes, password: Secret) -> Login:
     def done(reply: bytes) -> bool:
         return imap.last_line(reply).startswith(tag + b" OK")
 
+    line = _line(tag + b" STARTTLS")
+    start_tls = Exchange("sending STARTTLS to upstream", done, imap.measure_reply, *line, then_tls=True)
     return Login(
         (
             Exchange("reading response from upstream", _starts_with(b"* OK"), imap.measure_line),
+            *((start_tls,) if starttls else ()),
             Exchange(
                 "sending LOGIN command to upstream",
                 continues,
@@ -69,7 +77,8 @@ def imap_login(tag: bytes, user: bytes, password: Secret) -> Login:
 class SmtpLogin:
     """The choices that make up an SMTP login; `build` puts the exchanges in their order (PROXY-28, PROXY-29).
 
-    `helo` is the client's own name, empty if it gave none; `esmtp` whether it ever said EHLO (PROXY-32).
+    `starttls` puts EHLO, STARTTLS and a TLS handshake in front of everything but the greeting (TLS-64). `helo` is the
+    client's own name, empty if it gave none; `esmtp` whether it ever said EHLO (PROXY-32).
     `xclient` is the XCLIENT line or None. `envelope` is set in `none` mode; otherwise, with `authenticate`,
     AUTH PLAIN is sent. `success` is what the client gets in AUTH mode (PROXY-49).
     """
@@ -81,10 +90,16 @@ class SmtpLogin:
     envelope: Envelope | None
     authenticate: bool
     success: bytes
+    starttls: bool = False
 
     def build(self, user: bytes, password: Secret | None) -> Login:
         """All exchanges; without the password that AUTH needs, its line is missing and the login ends there."""
         exchanges = [_smtp("reading response from upstream", b"220")]
+        if self.starttls:
+            exchanges += [
+                _smtp("sending HELO/EHLO to upstream", b"250", send=b"EHLO " + self.server_name),
+                _smtp("sending STARTTLS to upstream", b"220", send=b"STARTTLS", then_tls=True),
+            ]
         verb = b"EHLO " if self.esmtp or self.xclient is not None else b"HELO "
         exchanges.append(_smtp("sending HELO/EHLO to upstream", b"250", send=verb + self.server_name))
         if self.xclient is not None:
@@ -107,9 +122,10 @@ def _replies(*codes: bytes) -> Callable[[bytes], bool]:
     return lambda reply: smtp.is_reply(reply) and reply.startswith(codes)
 
 
-def _smtp(action: str, *codes: bytes, send: bytes = b"") -> Exchange:
-    line = send.removesuffix(b"\r\n")
-    return Exchange(action, _replies(*codes), smtp.measure_reply, *(_line(line) if line else (b"", "")))
+def _smtp(action: str, *codes: bytes, send: bytes = b"", then_tls: bool = False) -> Exchange:
+    text = send.removesuffix(b"\r\n")
+    line, shown = _line(text) if text else (b"", "")
+    return Exchange(action, _replies(*codes), smtp.measure_reply, line, shown, then_tls)
 
 
 def _auth_plain(user: bytes, password: Secret | None) -> Exchange:

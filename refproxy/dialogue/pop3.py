@@ -38,7 +38,7 @@ class Pop3Client(ClientCore):
         methods = self.settings.pop3.auth
         return methods | {Mechanism.LOGIN} if Mechanism.PLAIN in methods else methods  # CONF-37
 
-    def start(self) -> Turn:
+    def _open(self) -> Turn:
         """Greet; the salt is shown when APOP may use it (POP3-1, POP3-2)."""
         self.state = State.COMMAND
         if Mechanism.APOP not in self.configured:
@@ -65,12 +65,15 @@ class Pop3Client(ClientCore):
     def _refusal(self, refused: Refused) -> bytes:
         return b"-ERR %s\r\n" % refused.text
 
+    def _certificate_refusal(self, text: bytes) -> bytes:
+        return b"-ERR %s\r\n" % text
+
     def internal_error(self) -> bytes:
         return INTERNAL_ERROR
 
-    def _login(self, user: bytes, password: Secret | None) -> Login:
+    def _login(self, user: bytes, password: Secret | None, *, starttls: bool) -> Login:
         assert password is not None, "an answer without a password is unusable (AUTH-58)"
-        return pop3_login(user, password)
+        return pop3_login(user, password, starttls=starttls)
 
     def _command(self, line: bytes) -> Turn:
         try:

@@ -16,6 +16,7 @@ from refproxy.wire.lines import has_control
 from refproxy.wire.sasl import Credentials
 from refproxy.wire.secret import Secret
 from refproxy.wire.smtp import Command, parse_command
+from refproxy.wire.tls_facts import TlsFacts
 from refproxy.wire.xclient import format_xclient
 
 __all__ = ["SmtpClient"]
@@ -50,7 +51,7 @@ class SmtpClient(ClientCore):
     def configured(self) -> frozenset[Mechanism]:
         return self.settings.smtp.auth
 
-    def start(self) -> Turn:
+    def _open(self) -> Turn:
         """Greet, or first wait for a client that talks too early (SMTP-12, SMTP-13)."""
         delay = self.settings.smtp.greeting_delay
         return Turn(b"", Pause(delay, listen=True)) if delay else self._greet()
@@ -67,9 +68,9 @@ class SmtpClient(ClientCore):
         self.state = State.COMMAND
         return self._again(b"220 %s ESMTP ready\r\n" % self.settings.server_name)
 
-    def tls_started(self) -> Turn:
+    def tls_started(self, facts: TlsFacts) -> Turn:
         self._helo = self._mail = self._rcpt = b""  # SMTP-99
-        return super().tls_started()
+        return super().tls_started(facts)
 
     def _need(self) -> Next:
         return Line(self.settings.smtp.client_buffer)
@@ -83,10 +84,13 @@ class SmtpClient(ClientCore):
     def _refusal(self, refused: Refused) -> bytes:
         return b"%s %s\r\n" % (refused.error_code or DENIED, refused.text)
 
+    def _certificate_refusal(self, text: bytes) -> bytes:
+        return b"421 4.7.1 %s\r\n" % text
+
     def internal_error(self) -> bytes:
         return INTERNAL_ERROR
 
-    def _login(self, user: bytes, password: Secret | None) -> Login:
+    def _login(self, user: bytes, password: Secret | None, *, starttls: bool) -> Login:
         proxy = self.settings.proxy
         without_auth = self._credentials is not None and self._credentials.method == b"none"
         xclient = None
@@ -100,6 +104,7 @@ class SmtpClient(ClientCore):
             Envelope(self._helo, self._mail, self._rcpt) if without_auth else None,
             proxy.smtp_auth,
             AUTHED,
+            starttls,
         ).build(user, password)
 
     def _command(self, line: bytes) -> Turn:

@@ -30,7 +30,9 @@ class End(Enum):
     LOGIN_FAILED = "client login failed"
     AUTH_UNAVAILABLE = "auth server failed"
     BACKEND_FAILED = "backend failed"
+    BROKEN_PROXY_HEADER = "broken PROXY header"
     TLS_FAILED = "TLS handshake failed"
+    CERTIFICATE_REFUSED = "client certificate refused"
     SHUTDOWN = "shutdown timeout"
     PROXIED = "proxied session done"
     INTERNAL_ERROR = "internal error"
@@ -53,7 +55,8 @@ class Octets:
 
 @dataclass(frozen=True, slots=True)
 class StartTls:
-    """Asks for a TLS handshake; clear text already read is thrown away. Answered with `tls_started`."""
+    """Asks for a TLS handshake; clear text already read is thrown away. Answered with `tls_started`
+    or `tls_failed`."""
 
 
 @dataclass(frozen=True, slots=True)

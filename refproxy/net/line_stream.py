@@ -5,12 +5,14 @@ from __future__ import annotations
 import trio
 
 from refproxy.errors import PeerError, Side
-from refproxy.net.socket_stream import close_at_once
+from refproxy.net.closing import close_at_once
+from refproxy.net.tls.stream import TlsStream
 
 __all__ = ["LineStream", "Overlong"]
 
 READ_SIZE = 4096
-DRAIN_SECONDS = 2.0  # how long a closing session takes input that nobody will read
+DRAIN_SECONDS = 2.0  # how long a closing session takes input that nobody will read (CORE-81)
+TLS_DRAIN_SECONDS = 3.0  # and how long it waits for the peer's close_notify (TLS-53)
 DRAIN_OCTETS = 256 * 1024
 
 
@@ -95,11 +97,11 @@ class LineStream:
             raise PeerError(Side.CLIENT, "client reset connection") from broken
 
     async def close_after_reply(self) -> None:
-        """Close so that the last reply is read: half-close, drain briefly, close.
+        """Close so that the last reply is read: half-close (in TLS: close_notify), drain briefly, close.
 
         Closing with input unread makes the kernel reset the connection, and the reply may be lost (IMAP-13).
         """
-        with trio.move_on_after(DRAIN_SECONDS):
+        with trio.move_on_after(TLS_DRAIN_SECONDS if isinstance(self.stream, TlsStream) else DRAIN_SECONDS):
             try:
                 await self.stream.send_eof()
                 left = 0 if self._eof else DRAIN_OCTETS

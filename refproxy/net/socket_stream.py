@@ -8,12 +8,11 @@ at once, and only one in FAIR_AFTER gives a turn, so that a peer which is always
 from __future__ import annotations
 
 import socket
-from collections.abc import Awaitable, Callable
 from typing import NoReturn
 
 import trio
 
-__all__ = ["SocketStream", "close_at_once"]
+__all__ = ["SocketStream"]
 
 FAIR_AFTER = 16  # calls that did not wait
 RECEIVE_SIZE = 65536
@@ -26,71 +25,82 @@ class SocketStream(trio.abc.HalfCloseableStream):
         sock.setblocking(False)
         if sock.family != socket.AF_UNIX:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._sock = sock
+        self.socket = sock
         self._unfair = 0
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes:
         """Receive at most `max_bytes` octets, none at the end of file. Raises trio.BrokenResourceError for a reset."""
-        await self._be_fair()
+        await self.be_fair()
         while True:
             try:
-                return self._sock.recv(max_bytes or RECEIVE_SIZE)
+                return self.socket.recv(max_bytes or RECEIVE_SIZE)
             except BlockingIOError:
-                await self._wait(trio.lowlevel.wait_readable)
+                await self.wait_readable()
             except OSError as error:
                 self._fail(error)
 
     async def peek(self, max_bytes: int) -> bytes:
         """As receive_some, but the octets stay where they are: the next call gives them again, at once."""
-        await self._be_fair()
+        await self.be_fair()
         while True:
             try:
-                return self._sock.recv(max_bytes, socket.MSG_PEEK)
+                return self.socket.recv(max_bytes, socket.MSG_PEEK)
             except BlockingIOError:
-                await self._wait(trio.lowlevel.wait_readable)
+                await self.wait_readable()
             except OSError as error:
                 self._fail(error)
 
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
         """Send everything. Raises trio.BrokenResourceError when the peer is gone."""
-        await self._be_fair()
+        await self.be_fair()
         left = memoryview(data)
         while left:
             try:
-                left = left[self._sock.send(left) :]
+                left = left[self.socket.send(left) :]
             except BlockingIOError:
-                await self._wait(trio.lowlevel.wait_writable)
+                await self.wait_writable()
             except OSError as error:
                 self._fail(error)
 
     async def wait_send_all_might_not_block(self) -> None:
         """Wait until there is room."""
-        await self._wait(trio.lowlevel.wait_writable)
+        await self.wait_writable()
 
     async def send_eof(self) -> None:
         """Half-close."""
-        await self._be_fair()
+        await self.be_fair()
         try:
-            self._sock.shutdown(socket.SHUT_WR)
+            self.socket.shutdown(socket.SHUT_WR)
         except OSError as error:
             self._fail(error)
 
     def close(self) -> None:
         """Close at once; whoever waits on the socket hears of it."""
-        if self._sock.fileno() >= 0:
-            trio.lowlevel.notify_closing(self._sock)
-            self._sock.close()
+        if self.socket.fileno() >= 0:
+            trio.lowlevel.notify_closing(self.socket)
+            self.socket.close()
 
     async def aclose(self) -> None:
         """Close, as trio.abc.AsyncResource wants it."""
         self.close()
         await trio.lowlevel.checkpoint()
 
-    async def _wait(self, ready: Callable[[socket.socket], Awaitable[None]]) -> None:
+    async def wait_readable(self) -> None:
+        """Wait until there is something to receive, or the end of file. One task at a time."""
         self._unfair = 0
-        await ready(self._sock)
+        await trio.lowlevel.wait_readable(self.socket)
 
-    async def _be_fair(self) -> None:
+    async def wait_writable(self) -> None:
+        """Wait until the kernel takes more. One task at a time."""
+        self._unfair = 0
+        await trio.lowlevel.wait_writable(self.socket)
+
+    def check_open(self) -> None:
+        """Raise trio.ClosedResourceError when the stream was closed."""
+        if self.socket.fileno() < 0:
+            raise trio.ClosedResourceError("this stream was closed")
+
+    async def be_fair(self) -> None:
         """Give a turn now and then; before a call, because being cancelled after it would lose what was received."""
         self._unfair += 1
         if self._unfair >= FAIR_AFTER:
@@ -98,14 +108,5 @@ class SocketStream(trio.abc.HalfCloseableStream):
             await trio.lowlevel.checkpoint()
 
     def _fail(self, error: OSError) -> NoReturn:
-        if self._sock.fileno() < 0:
-            raise trio.ClosedResourceError("this stream was closed") from None
+        self.check_open()
         raise trio.BrokenResourceError(str(error)) from error
-
-
-async def close_at_once(stream: trio.abc.AsyncResource) -> None:
-    """Close without a farewell, even when cancelled; a socket needs no turn of the scheduler for that."""
-    if isinstance(stream, SocketStream):
-        stream.close()
-    else:
-        await trio.aclose_forcefully(stream)

@@ -21,6 +21,7 @@ __all__ = [
     "SessionEnded",
     "SessionInfo",
     "SessionStarted",
+    "TlsStarted",
     "WentWrong",
 ]
 
@@ -74,6 +75,17 @@ class LineSent:
 
 
 @dataclass(frozen=True, slots=True)
+class TlsStarted:
+    """A TLS handshake with a peer is done; version and cipher have OpenSSL's names."""
+
+    session: SessionInfo
+    side: Side
+    version: str
+    cipher: str
+    level = LogLevel.DEBUG
+
+
+@dataclass(frozen=True, slots=True)
 class OctetsRelayed:
     """Octets went through the relay, coming from `side`."""
 
@@ -122,4 +134,14 @@ class SessionEnded:
     level = LogLevel.INFO
 
 
-Event = SessionStarted | LineReceived | LineSent | OctetsRelayed | Noted | WentWrong | SessionCrashed | SessionEnded
+Event = (
+    SessionStarted
+    | LineReceived
+    | LineSent
+    | TlsStarted
+    | OctetsRelayed
+    | Noted
+    | WentWrong
+    | SessionCrashed
+    | SessionEnded
+)

@@ -18,6 +18,7 @@ from refproxy.observe.events import (
     SessionCrashed,
     SessionEnded,
     SessionStarted,
+    TlsStarted,
     WentWrong,
 )
 from refproxy.wire.auth_http import printable
@@ -115,6 +116,8 @@ def _draw(event: Event, board: _Board, relay: _Relay) -> list[str]:
             return [board.heard(side, line) for line in shown.split("\n")]
         case LineSent(_, side, shown):
             return [board.sent(side, line) for line in shown.split("\n")]
+        case TlsStarted(_, side, version, cipher):
+            return [board.note(f"TLS with the {side.value} from here on: {version}, {cipher}")]
         case OctetsRelayed(session, side, octets):
             relay.protocol = session.settings.protocol
             return [board.relayed(side, line) for line in relay.lines(side, octets)]

@@ -27,6 +27,7 @@ from refproxy.observe.events import (
     SessionEnded,
     SessionInfo,
     SessionStarted,
+    TlsStarted,
     WentWrong,
 )
 from refproxy.wire.auth_http import printable
@@ -121,6 +122,8 @@ def messages_of(event: Event) -> list[str]:
             return [f"{NAMES[side]}: {line}" for line in shown.split("\n")]
         case LineSent(_, side, shown):
             return [f"to {NAMES[side]}: {line}" for line in shown.split("\n")]
+        case TlsStarted(_, side, version, cipher):
+            return [f"SSL with {NAMES[side]}: {version}, cipher: {cipher}"]
         case OctetsRelayed(_, side, octets):
             return [f"relaying {len(octets)} octets from {NAMES[side]}"]
         case Noted() | WentWrong():

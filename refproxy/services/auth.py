@@ -9,8 +9,8 @@ import trio
 
 from refproxy.config.settings import Address, AuthHttp, MailProtocol
 from refproxy.errors import AuthUnavailable, PeerError, Side, WireError
+from refproxy.net.closing import close_at_once
 from refproxy.net.dial import Dial
-from refproxy.net.socket_stream import close_at_once
 from refproxy.wire.auth_http import (
     HEADER_LIMIT,
     Accepted,
@@ -20,6 +20,7 @@ from refproxy.wire.auth_http import (
     Wait,
     find_header_end,
     format_request,
+    invalid_server,
     parse_answer,
 )
 from refproxy.wire.secret import Secret
@@ -34,9 +35,16 @@ Exchanged = Callable[[bytes, bytes], None]
 
 
 async def ask_auth_server(
-    settings: AuthHttp, request: AuthRequest, dial: Dial, exchanged: Exchanged | None = None
+    settings: AuthHttp,
+    request: AuthRequest,
+    dial: Dial,
+    exchanged: Exchanged | None = None,
+    *,
+    names_allowed: bool = False,
 ) -> Accepted | Refused:
     """Return the verdict; `WAIT` answers are waited out and asked again (AUTH-80).
+
+    `names_allowed`: whether the backend may be given by a host name.
 
     Raises AuthUnavailable, whose text is the log line, for everything that is no verdict.
     """
@@ -47,7 +55,7 @@ async def ask_auth_server(
         if isinstance(verdict, Refused):
             return verdict
         if isinstance(verdict, Accepted):
-            return _usable(_completed(verdict, user, password), request, settings)
+            return _usable(_completed(verdict, user, password), request, settings, names_allowed=names_allowed)
         user = user if verdict.user is None else verdict.user
         password = password if verdict.password is None else verdict.password
         request = _renewed(request, verdict)
@@ -73,14 +81,16 @@ def _completed(accepted: Accepted, user: bytes | None, password: Secret | None) 
     )
 
 
-def _usable(verdict: Accepted, request: AuthRequest, settings: AuthHttp) -> Accepted:
-    """Check what an acceptance needs beyond a route (AUTH-58)."""
+def _usable(verdict: Accepted, request: AuthRequest, settings: AuthHttp, *, names_allowed: bool) -> Accepted:
+    """Check what an acceptance needs beyond a route (AUTH-58); a name needs somebody to look it up (AUTH-100)."""
     credentials = request.attempt.credentials
     server = f"auth http server {settings.addresses[0]}"
     if request.protocol is not MailProtocol.SMTP and verdict.password is None and not credentials.reusable:
         raise AuthUnavailable(f"{server} did not send password")
     if b"\0" in (verdict.user or b"") + (verdict.password or Secret(b"")).reveal():
         raise AuthUnavailable(f"{server} sent NUL in user or password")
+    if verdict.by_name and not names_allowed:
+        raise AuthUnavailable(f"{server} {invalid_server(verdict.host.encode('ascii'))}")
     return verdict
 
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from dataclasses import dataclass, field
 from ipaddress import AddressValueError, IPv4Address, IPv6Address
 
-from refproxy.config.settings import MailProtocol
+from refproxy.config.settings import BackendTlsMode, MailProtocol
 from refproxy.errors import WireError
 from refproxy.wire.sasl import Credentials
 from refproxy.wire.secret import Secret
+from refproxy.wire.tls_facts import TlsFacts
 
 __all__ = [
     "HEADER_LIMIT",
@@ -23,6 +25,9 @@ __all__ = [
     "escape",
     "find_header_end",
     "format_request",
+    "format_tls_lines",
+    "invalid_server",
+    "is_host_name",
     "parse_answer",
     "parse_backend_address",
     "printable",
@@ -35,6 +40,9 @@ _ESCAPED = [b"%%%02X" % octet if octet <= 0x20 or octet == 0x25 else bytes([octe
 _NAME = re.compile(rb"[A-Za-z0-9][A-Za-z0-9-]*")
 _IPV4 = re.compile(rb"\d{1,3}\.\d{1,3}\.\d{1,3}\.\d{1,3}")
 _DIGITS = re.compile(rb"\d+")
+_LABEL = rb"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
+_HOST_NAME = re.compile(rb"(?:" + _LABEL + rb"\.)*(?=[A-Za-z])" + _LABEL + rb"\.?")
+HOST_NAME_LIMIT = 253  # octets (RFC 1035 section 2.3.4, as text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,13 +81,19 @@ class AuthRequest:
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """Let the client in. `user` and `password` replace the client's own unless None (AUTH-50, AUTH-51)."""
+    """Let the client in. `user` and `password` replace the client's own unless None (AUTH-50, AUTH-51).
+
+    `host` is the text of an IP address, or a host name if `by_name` (AUTH-100). `tls` is None unless the auth server
+    decided it (AUTH-101).
+    """
 
     host: str
     port: int
     user: bytes | None = None
     password: Secret | None = None
     explicit: bool = True  # False: the answer had no Auth-Status at all (AUTH-47)
+    tls: BackendTlsMode | None = None
+    by_name: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +154,30 @@ def format_request(
     lines += request.tls_lines
     lines += configured
     return b"GET %s HTTP/1.0\r\n" % path + b"".join([b"%s: %s\r\n" % line for line in lines]) + b"\r\n"
+
+
+def format_tls_lines(facts: TlsFacts, *, pass_certificate: bool) -> tuple[tuple[bytes, bytes], ...]:
+    """The lines about the client's TLS session (AUTH-29 to AUTH-33)."""
+    lines = [
+        (b"Auth-SSL", b"on"),
+        (b"Auth-SSL-Protocol", facts.version.encode("ascii")),
+        (b"Auth-SSL-Cipher", facts.cipher.encode("ascii")),
+    ]
+    certificate = facts.certificate
+    if facts.verify_code is None:
+        return tuple(lines)
+    if certificate is None:
+        return (*lines, (b"Auth-SSL-Verify", b"NONE"))
+    lines += [
+        (b"Auth-SSL-Verify", b"SUCCESS" if facts.verified else b"FAILED:" + facts.verify_text.encode("ascii")),
+        (b"Auth-SSL-Subject", certificate.subject),
+        (b"Auth-SSL-Issuer", certificate.issuer),
+        (b"Auth-SSL-Serial", certificate.serial),
+        (b"Auth-SSL-Fingerprint", certificate.fingerprint),
+    ]
+    if pass_certificate:
+        lines.append((b"Auth-SSL-Cert", escape(certificate.pem)))
+    return tuple(lines)
 
 
 def find_header_end(octets: bytes | bytearray) -> int | None:
@@ -208,29 +246,56 @@ def _decide(headers: _Headers) -> Verdict:
     server, port = values.get(b"auth-server", b""), values.get(b"auth-port", b"")
     if not server or not port:
         raise WireError("did not send server or port")
-    return Accepted(*parse_backend_address(server, port), user, password, headers.status_seen)
+    host, number = parse_backend_address(server, port)
+    tls = parse_backend_tls(values.get(b"auth-server-ssl"))
+    return Accepted(host, number, user, password, headers.status_seen, tls, by_name=is_host_name(server))
 
 
 def parse_backend_address(server: bytes, port: bytes) -> tuple[str, int]:
-    """Check `Auth-Server` and `Auth-Port` (AUTH-59, PROXY-5): an IPv4 dotted quad or a bare IPv6 literal, 1 to 65535.
+    """Check `Auth-Server` and `Auth-Port` (AUTH-59, AUTH-100).
 
-    Raises WireError with the log text of AUTH-95 or AUTH-96.
+    An IPv4 dotted quad, a bare IPv6 literal or a host name, and 1 to 65535. Raises WireError with the log text of
+    AUTH-95 or AUTH-96.
     """
-    address: str | None = None
-    if _IPV4.fullmatch(server):
-        octets = [int(part) for part in server.split(b".")]
-        if max(octets) <= 255 and min(octets) < 255:
-            address = str(IPv4Address(bytes(octets)))
-    elif b":" in server and b"%" not in server:
-        try:
-            address = str(IPv6Address(server.decode("ascii")))
-        except (AddressValueError, UnicodeDecodeError):
-            address = None
+    address = server.decode("ascii") if is_host_name(server) else _maybe_ip(server)
     if address is None:
-        raise WireError(f'sent invalid server address:"{printable(server)}"')
+        raise invalid_server(server)
     if _DIGITS.fullmatch(port) is None or len(port) > 9 or not 1 <= int(port) <= 65535:
         raise WireError(f'sent invalid server port:"{printable(port)}"')
     return address, int(port)
+
+
+def _maybe_ip(server: bytes) -> str | None:
+    if _IPV4.fullmatch(server):
+        octets = [int(part) for part in server.split(b".")]
+        return str(IPv4Address(bytes(octets))) if max(octets) <= 255 and min(octets) < 255 else None
+    if b":" in server and b"%" not in server:
+        with suppress(AddressValueError, UnicodeDecodeError):
+            return str(IPv6Address(server.decode("ascii")))
+    return None
+
+
+def is_host_name(server: bytes) -> bool:
+    """Whether `Auth-Server` is a host name; its last label begins with a letter, as in no form of an IPv4 address."""
+    return len(server) <= HOST_NAME_LIMIT and _HOST_NAME.fullmatch(server) is not None
+
+
+def invalid_server(server: bytes) -> WireError:
+    """The fault of an `Auth-Server` that cannot be used (AUTH-95)."""
+    return WireError(f'sent invalid server address:"{printable(server)}"')
+
+
+def parse_backend_tls(value: bytes | None) -> BackendTlsMode | None:
+    """Read `Auth-Server-SSL: on|off|starttls` (AUTH-101); None when there is none.
+
+    Raises WireError for anything else: a misunderstanding must not end in clear text.
+    """
+    if value is None:
+        return None
+    for mode in BackendTlsMode:
+        if value == mode.value.encode("ascii"):
+            return mode
+    raise WireError(f'sent invalid server ssl:"{printable(value)}"')
 
 
 def printable(octets: bytes, limit: int = 80) -> str:

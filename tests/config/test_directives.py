@@ -86,10 +86,10 @@ def test_the_default_in_the_row_is_the_default_of_the_settings(row: Row) -> None
 
 def test_every_setting_has_a_directive() -> None:
     fields = {row.field for row in WITH_VALUES}
-    for group in (SERVER.imap, SERVER.pop3, SERVER.smtp, SERVER.proxy, SERVER.tls):
+    for group in (SERVER.imap, SERVER.pop3, SERVER.smtp, SERVER.proxy, SERVER.tls, SERVER.backend_tls):
         name = next(field.name for field in dataclasses.fields(SERVER) if getattr(SERVER, field.name) is group)
         assert {f"{name}.{field.name}" for field in dataclasses.fields(group)} <= fields
-    groups = {"imap", "pop3", "smtp", "proxy", "tls", "where"}
+    groups = {"imap", "pop3", "smtp", "proxy", "tls", "backend_tls", "where"}
     assert {field.name for field in dataclasses.fields(SERVER)} - groups <= fields
 
 
@@ -101,7 +101,8 @@ def test_blocks_open_their_contexts_only_where_they_may_stand() -> None:
 
 
 def test_what_is_ours_says_so() -> None:
-    assert [row.name for row in ROWS if row.dialect is Dialect.OURS] == ["pop3_client_buffer"]
+    ours = {row.name for row in ROWS if row.dialect is Dialect.OURS}
+    assert ours == {"pop3_client_buffer", *(row.name for row in ROWS if row.name.startswith("proxy_ssl"))}
 
 
 # -- the rows at work ----------------------------------------------------------------------------------------------
@@ -133,6 +134,7 @@ def faults(directory: Path, row: Row, statements: str, context: Context | None =
     frame = dict.fromkeys(Context, "")
     frame[context or row.contexts[-1]] = statements
     required = "" if row.name == "auth_http" else "auth_http 127.0.0.1;"
+    required += "proxy_ssl_certificate_key word;" if row.name == "proxy_ssl_certificate" else ""
     server = f"server {{ listen 127.0.0.1:110; {frame[Context.SERVER]} }}"
     path = directory / "F"
     mail = f"mail {{ {frame[Context.MAIL]} {required} {server} }}"

@@ -10,9 +10,11 @@ from refproxy.dialogue.client import Client, ClientCore
 from refproxy.dialogue.protocols import PROTOCOLS
 from refproxy.dialogue.turn import Authenticate, Close, Connect, Line, Octets, Pause, Turn
 from refproxy.wire.auth_http import Accepted, Attempt, Refused, Verdict, parse_answer
+from refproxy.wire.tls_facts import TlsFacts
 from tests.proxied import server_settings
 
 SMTP, POP3, IMAP = MailProtocol.SMTP, MailProtocol.POP3, MailProtocol.IMAP
+IN_TLS = TlsFacts("TLSv1.3", "TLS_AES_256_GCM_SHA384")
 ROUTE = b"Auth-Server: 127.0.0.1\r\nAuth-Port: 2525\r\n"
 
 
@@ -91,7 +93,8 @@ class Talk:
         assert isinstance(self.turn.then, Connect)
         return [exchange.send for exchange in self.turn.then.route.login.exchanges if exchange.send != b""]
 
-    def start_tls(self) -> None:
-        """Let the handshake that the core asked for succeed."""
+    def start_tls(self, facts: TlsFacts = IN_TLS) -> bytes:
+        """Let the handshake that the core asked for succeed; return what the client reads first in TLS."""
         self._buffer = b""
-        self.turn = self.core.tls_started()
+        self.turn = self.core.tls_started(facts)
+        return self.turn.reply

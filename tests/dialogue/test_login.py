@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from refproxy.dialogue.login import Login, LoginWalk
+from refproxy.dialogue.login import Encrypt, Login, LoginWalk, Send
 from refproxy.dialogue.logins import SmtpLogin, imap_login, pop3_login
 from refproxy.errors import BackendFailure, FailureKind
 from refproxy.wire.auth_http import Envelope
@@ -22,15 +22,32 @@ SMTP = SmtpLogin(b"mx", b"c", True, b"XCLIENT ADDR=192.0.2.7 NAME=x\r\n", None, 
 AUTH = SmtpLogin(b"mx", b"", False, None, None, True, b"235 2.0.0 OK\r\n").build(b"u", Secret(b"secret"))
 RCPT = SmtpLogin(b"mx", b"", False, None, Envelope(b"", b"MAIL a", b"RCPT b"), False, b"").build(b"", None)
 
+HANDSHAKE = b"(handshake)"
+STLS = pop3_login(b"u", Secret(b"secret"), starttls=True)
+IMAP_STARTTLS = imap_login(b"a01", b"u", Secret(b"secret"), starttls=True)
+SMTP_STARTTLS = SmtpLogin(b"mx", b"c", False, None, None, True, b"235 2.0.0 OK\r\n", starttls=True).build(
+    b"u", Secret(b"secret")
+)
 
-def walk(login: Login, octets: list[bytes], limit: int = 4096) -> tuple[list[bytes], bytes | None]:
+
+def walk(login: Login, octets: list[bytes], limit: int = 4096) -> tuple[list[bytes | None], bytes | None]:
     """Feed pieces; return the lines sent and what the client gets. Raises BackendFailure."""
-    core, sent = LoginWalk(login, limit), []
+    core = LoginWalk(login, limit)
+    sent: list[bytes | None] = []
     for piece in octets:
-        if (send := core.receive(piece)) is not None:
+        if (send := take(core, piece, sent)) is not None:
             sent.append(send.line)
             assert "secret" not in send.shown
     return sent, core.final
+
+
+def take(core: LoginWalk, piece: bytes, sent: list[bytes | None]) -> Send | None:
+    """Feed a piece, and let a handshake succeed if it comes to one."""
+    step = core.receive(piece)
+    if isinstance(step, Encrypt):
+        sent.append(HANDSHAKE)
+        return core.encrypted()
+    return step
 
 
 @pytest.mark.parametrize(
@@ -54,6 +71,24 @@ def walk(login: Login, octets: list[bytes], limit: int = 4096) -> tuple[list[byt
             [b"220 a\r\n", b"250 b\r\n", b"250 c\r\n", b"550-no\r\n550 no\r\n"],
             [b"HELO mx\r\n", b"MAIL a\r\n", b"RCPT b\r\n"],
             b"550-no\r\n550 no\r\n",
+        ),
+        (
+            STLS,
+            [b"+OK\r\n", b"+OK begin\r\n", b"+OK\r\n", b"+OK 3\r\n"],
+            [b"STLS\r\n", HANDSHAKE, b"USER u\r\n", b"PASS secret\r\n"],
+            b"+OK 3\r\n",
+        ),
+        (
+            IMAP_STARTTLS,
+            [b"* OK\r\n", b"* x\r\na01 OK begin\r\n", b"+\r\n", b"+\r\n", b"a01 OK x\r\n"],
+            [b"a01 STARTTLS\r\n", HANDSHAKE, b"a01 LOGIN {1}\r\n", b"u {6}\r\n", b"secret\r\n"],
+            b"a01 OK x\r\n",
+        ),
+        (
+            SMTP_STARTTLS,
+            [b"220 a\r\n", b"250-x\r\n250 STARTTLS\r\n", b"220 go\r\n", b"250 x\r\n", b"235 in\r\n"],
+            [b"EHLO mx\r\n", b"STARTTLS\r\n", HANDSHAKE, b"HELO mx\r\n", b"AUTH PLAIN AHUAc2VjcmV0\r\n"],
+            b"235 2.0.0 OK\r\n",
         ),
     ],
 )
@@ -222,13 +257,14 @@ def test_every_login_ends_the_same_however_it_is_cut(login: Login, replies: list
     """PROXY-24, PROXY-25: each reply answers one line, and may come in any pieces that have room (PROXY-26)."""
 
     def run(cut: bool) -> object:
-        core, sent = LoginWalk(login, 40), []
+        core = LoginWalk(login, 40)
+        sent: list[bytes | None] = []
         try:
             for reply in replies:
                 at = piece = 0
                 while at < len(reply) and core.final is None:
                     size = min(core.room, sizes[piece % len(sizes)] if cut else len(reply))
-                    send = core.receive(reply[at : at + size])
+                    send = take(core, reply[at : at + size], sent)
                     at, piece = at + size, piece + 1
                     if send is not None:
                         sent.append(send.line)
@@ -238,3 +274,34 @@ def test_every_login_ends_the_same_however_it_is_cut(login: Login, replies: list
         return sent, core.final
 
     assert run(cut=True) == run(cut=False)
+
+
+@pytest.mark.parametrize(
+    ("login", "replies"),
+    [
+        (STLS, [b"+OK\r\n", b"+OK begin\r\n+OK\r\n"]),
+        (IMAP_STARTTLS, [b"* OK\r\n", b"a01 OK begin\r\n+ go\r\n"]),
+        (SMTP_STARTTLS, [b"220 a\r\n", b"250 x\r\n", b"220 go\r\n250 injected\r\n"]),
+    ],
+)
+def test_what_a_backend_says_in_clear_behind_starttls_ends_the_login(login: Login, replies: list[bytes]) -> None:
+    """TLS-64: it would be taken for an answer given in TLS."""
+    with pytest.raises(BackendFailure) as failed:
+        walk(login, replies)
+    assert failed.value.kind is FailureKind.UNEXPECTED
+    assert failed.value.reply == b""
+
+
+@pytest.mark.parametrize(
+    ("login", "replies"),
+    [
+        (STLS, [b"+OK\r\n", b"-ERR no TLS here\r\n"]),
+        (IMAP_STARTTLS, [b"* OK\r\n", b"a01 BAD no TLS here\r\n"]),
+        (SMTP_STARTTLS, [b"220 a\r\n", b"250 x\r\n", b"502 no TLS here\r\n"]),
+    ],
+)
+def test_a_backend_without_starttls_never_sees_the_credentials(login: Login, replies: list[bytes]) -> None:
+    """TLS-64: no way back to clear text."""
+    with pytest.raises(BackendFailure) as failed:
+        walk(login, replies)
+    assert failed.value.reply == replies[-1]

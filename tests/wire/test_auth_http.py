@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from refproxy.config.settings import MailProtocol
+from refproxy.config.settings import BackendTlsMode, MailProtocol
 from refproxy.errors import WireError
 from refproxy.wire.auth_http import (
     Accepted,
@@ -148,15 +148,20 @@ def test_malformed_answers(section: bytes, text: str) -> None:
         (b"::1", "::1"),
         (b"0:0:0:0:0:0:0:1", "::1"),
         (b"::ffff:127.0.0.1", "::ffff:127.0.0.1"),
+        (b"localhost", "localhost"),
+        (b"mail-1.example.test", "mail-1.example.test"),
+        (b"_x.Example.COM.", "_x.Example.COM."),
         *[
             (bad, None)
-            for bad in (b"[::1]", b"localhost", b"unix:/x", b"127.1", b"0x7f000001", b"2130706433", b"127.0.0.256",
-                        b"255.255.255.255", b"::1%lo", b"10.0.0.1:25", b"0127.0.0.1", b"1.2.3.", b"1::2::3", b"\xff::")
+            for bad in (b"[::1]", b"unix:/x", b"127.1", b"0x7f000001", b"2130706433", b"127.0.0.256",
+                        b"255.255.255.255", b"::1%lo", b"10.0.0.1:25", b"0127.0.0.1", b"1.2.3.", b"1::2::3", b"\xff::",
+                        b"a..b", b".a", b"-a.b", b"a-.b", b"a b", b"a.b:25", b"a.1b", b"h\xe9", b"x" * 64,
+                        b"a." * 126 + b"ab")
         ],
     ],
 )  # fmt: skip
 def test_backend_addresses(server: bytes, address: str | None) -> None:
-    """PROXY-5, AUTH-59."""
+    """PROXY-5, AUTH-59, AUTH-100."""
     if address is None:
         with pytest.raises(WireError, match="sent invalid server address"):
             parse_backend_address(server, b"25")
@@ -181,3 +186,23 @@ def test_any_answer_is_a_verdict_or_malformed(octets: bytes) -> None:
     if end is not None:
         with suppress(WireError):
             parse_answer(octets[:end])
+
+
+@pytest.mark.parametrize(("value", "mode"), [(mode.value.encode(), mode) for mode in BackendTlsMode])
+def test_the_auth_server_decides_about_tls_to_the_backend(value: bytes, mode: BackendTlsMode) -> None:
+    """AUTH-101."""
+    route = b"Auth-Status: OK\r\nAuth-Server: 127.0.0.1\r\nAuth-Port: 25\r\n"
+    verdict = parse_answer(route + b"Auth-Server-SSL: " + value + b"\r\n\r\n")
+    assert isinstance(verdict, Accepted)
+    assert verdict.tls is mode
+    silent = parse_answer(route + b"\r\n")
+    assert isinstance(silent, Accepted)
+    assert silent.tls is None
+
+
+@pytest.mark.parametrize("value", [b"", b"On", b"yes", b"on off", b"start\xfftls"])
+def test_a_misunderstanding_about_tls_is_a_failure(value: bytes) -> None:
+    """AUTH-101: never a login in clear text."""
+    route = b"Auth-Status: OK\r\nAuth-Server: 127.0.0.1\r\nAuth-Port: 25\r\n"
+    with pytest.raises(WireError, match="sent invalid server ssl:"):
+        parse_answer(route + b"Auth-Server-SSL: " + value + b"\r\n\r\n")

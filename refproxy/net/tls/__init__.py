@@ -1,0 +1,1 @@
+"""TLS, with pyOpenSSL as its one engine."""

@@ -1,0 +1,216 @@
+"""TLS as a Trio stream: pyOpenSSL on the socket itself where there is one, through memory over any other stream.
+
+Python's own ssl module cannot finish a handshake with a bad client certificate and say so inside TLS (TLS-42), and
+moves every octet through memory buffers. OpenSSL on the socket's descriptor spares that copy: it reads and writes by
+itself, and this stream only waits when it says what it wants.
+
+One task may receive while another sends, as with trio.SSLStream. Both may then want the same thing of the socket (an
+alert to be written while octets are read), so waiting is shared: see _Turnstile.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any, Protocol, TypeVar
+
+import trio
+from OpenSSL import SSL
+
+from refproxy.net.socket_stream import SocketStream
+
+__all__ = ["HandshakeFailed", "TlsStream", "openssl_reason"]
+
+T = TypeVar("T")
+RECORD_SIZE = 16384
+"""The most octets of data in one TLS record (RFC 8446 section 5.1); a read never returns more."""
+
+
+class HandshakeFailed(Exception):
+    """The handshake did not succeed; the text is the log line (TLS-34). The peer was told by an alert, if at all."""
+
+
+class _Carrier(Protocol):
+    """What carries the records of a TLS connection."""
+
+    def check_open(self) -> None:
+        """Raise trio.ClosedResourceError when the connection was closed."""
+
+    async def flush(self) -> None:
+        """Bring out what OpenSSL has written."""
+
+    async def wait_input(self) -> None:
+        """Wait until OpenSSL may find more to read."""
+
+    async def wait_room(self) -> None:
+        """Wait until OpenSSL may write again."""
+
+
+class TlsStream(trio.abc.HalfCloseableStream):
+    """A TLS connection over `transport`. The contract is trio.abc.HalfCloseableStream's; the handshake comes first.
+
+    `connection` is prepared by the context's owner: its state (accepting or connecting) and what it should say. A peer
+    that ends without close_notify is at its end of file: mail clients do that, and the protocols know where they end.
+    """
+
+    def __init__(self, transport: trio.abc.Stream, make: Callable[[Any], SSL.Connection]) -> None:
+        self.transport = transport
+        if isinstance(transport, SocketStream):
+            self.connection = make(transport.socket)
+            self._carrier: _Carrier = _OnSocket(transport)
+            self._be_fair = transport.be_fair
+        else:
+            self.connection = make(None)
+            self._carrier = _OverStream(transport, self.connection)
+            self._be_fair = trio.lowlevel.checkpoint
+
+    async def do_handshake(self) -> None:
+        """Shake hands. Raises HandshakeFailed; then, and after a cancellation, the stream is good for nothing."""
+        try:
+            await self._perform(self.connection.do_handshake)
+            await self._carrier.flush()
+        except (SSL.ZeroReturnError, SSL.SysCallError, trio.BrokenResourceError) as gone:
+            raise HandshakeFailed("peer closed connection in SSL handshake") from gone
+        except SSL.Error as error:
+            raise HandshakeFailed(f"SSL_do_handshake() failed ({openssl_reason(error)})") from error
+
+    async def receive_some(self, max_bytes: int | None = None) -> bytes:
+        """Receive at most `max_bytes` octets, none at the end of file. Raises trio.BrokenResourceError."""
+        await self._be_fair()
+        try:
+            return await self._perform(self.connection.recv, min(max_bytes or RECORD_SIZE, RECORD_SIZE))
+        except SSL.ZeroReturnError:
+            return b""
+        except SSL.Error as error:
+            raise trio.BrokenResourceError(openssl_reason(error)) from error
+
+    async def send_all(self, data: bytes | bytearray | memoryview) -> None:
+        """Send everything. Raises trio.BrokenResourceError when the peer is gone."""
+        await self._be_fair()
+        left = memoryview(data)
+        try:
+            while left:
+                left = left[await self._perform(self.connection.send, left) :]
+                await self._carrier.flush()
+        except SSL.Error as error:
+            raise trio.BrokenResourceError(openssl_reason(error)) from error
+
+    async def wait_send_all_might_not_block(self) -> None:
+        """Wait until there is room."""
+        self._carrier.check_open()
+        await self._carrier.wait_room()
+
+    async def send_eof(self) -> None:
+        """Send close_notify: nothing more will be sent, but the peer may still send (RFC 8446 section 6.1)."""
+        await self._be_fair()
+        try:
+            await self._perform(self.connection.shutdown)
+            await self._carrier.flush()
+        except SSL.Error as error:
+            raise trio.BrokenResourceError(openssl_reason(error)) from error
+
+    async def aclose(self) -> None:
+        """Send close_notify and close; the peer's own is not waited for."""
+        try:
+            await self.send_eof()
+        except (trio.BrokenResourceError, trio.ClosedResourceError):
+            pass  # it was closed already
+        finally:
+            await self.transport.aclose()
+
+    async def _perform(self, operation: Callable[..., T], *args: Any) -> T:
+        """Let OpenSSL do something, for as many attempts as it takes. Raises SSL.Error, not the two that mean waiting.
+
+        Whoever wrote flushes; a reader must not, for a cancellation there would lose what was read.
+        """
+        carrier = self._carrier
+        while True:
+            carrier.check_open()  # OpenSSL would go on with whoever has the descriptor next
+            wait: Callable[[], Awaitable[None]]
+            try:
+                return operation(*args)
+            except SSL.WantReadError:
+                wait = carrier.wait_input
+            except SSL.WantWriteError:
+                wait = carrier.wait_room
+            except SSL.Error:
+                await carrier.flush()  # an alert
+                raise
+            await carrier.flush()
+            await wait()
+
+
+class _OnSocket:
+    """OpenSSL reads and writes the socket itself."""
+
+    def __init__(self, transport: SocketStream) -> None:
+        self._transport = transport
+        self.check_open = transport.check_open
+        self.wait_input = _Turnstile(transport.wait_readable).wait
+        self.wait_room = _Turnstile(transport.wait_writable).wait
+
+    async def flush(self) -> None:
+        """Nothing is ever held back."""
+
+
+class _OverStream:
+    """Records go through OpenSSL's memory buffers, and from there through any stream."""
+
+    def __init__(self, transport: trio.abc.Stream, connection: SSL.Connection) -> None:
+        self._transport, self._connection = transport, connection
+        self._sending = trio.Lock()
+        self.wait_input = _Turnstile(self._receive).wait
+
+    def check_open(self) -> None:
+        """The transport itself raises when it was closed."""
+
+    async def flush(self) -> None:
+        async with self._sending:
+            while octets := self._written():
+                await self._transport.send_all(octets)
+
+    async def wait_room(self) -> None:
+        await self._transport.wait_send_all_might_not_block()
+
+    async def _receive(self) -> None:
+        octets = await self._transport.receive_some(RECORD_SIZE)
+        if octets:
+            self._connection.bio_write(octets)
+        else:
+            self._connection.bio_shutdown()
+
+    def _written(self) -> bytes:
+        try:
+            return self._connection.bio_read(RECORD_SIZE)
+        except SSL.WantReadError:  # pyOpenSSL's word for an empty buffer
+            return b""
+
+
+class _Turnstile:
+    """Lets one task do the waiting, and all who wait meanwhile go when it is done, however it ended.
+
+    Trio allows one task only to wait for a socket to become readable, and one for it to become writable.
+    """
+
+    def __init__(self, wait: Callable[[], Awaitable[None]]) -> None:
+        self._wait = wait
+        self._done: trio.Event | None = None
+
+    async def wait(self) -> None:
+        if self._done is not None:
+            await self._done.wait()
+            return
+        self._done = trio.Event()
+        try:
+            await self._wait()
+        finally:
+            self._done.set()
+            self._done = None
+
+
+def openssl_reason(error: SSL.Error) -> str:
+    """OpenSSL's own words for an error, as they stand in log lines: `SSL: error:LIBRARY::REASON`, oldest first."""
+    if isinstance(error, SSL.SysCallError):
+        return str(error.args[-1])
+    (queue, *_) = error.args or ([],)
+    reasons = [f"error:{library}:{function}:{reason}" for library, function, reason in queue]
+    return "SSL: " + " ".join(reasons) if reasons else "SSL: no reason given"
