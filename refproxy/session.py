@@ -287,7 +287,7 @@ class Session:
                 return b""
             case ProxyHeader.V1:
                 return format_v1(self._peers.endpoints)
-            case ProxyHeader.V2:
+            case ProxyHeader.V2 | ProxyHeader.V2_TLV:
                 return format_v2(self._peers.endpoints)
 
     def _make_salt(self) -> bytes:

@@ -135,6 +135,18 @@ def protocol(call: Call) -> MailProtocol:
     raise bad(f'unknown protocol "{printable(call.word)}"', call.word, "imap, pop3 or smtp")
 
 
+PROXY_HEADERS = {tuple(header.value.encode().split()): header for header in ProxyHeader}
+
+
+def proxy_header(call: Call) -> ProxyHeader:
+    """`on`, `off`, `v2`, or the two words `v2 tlv`, in any case (PROXY-20)."""
+    words = tuple(word.lower() for word in call.words)
+    if (header := PROXY_HEADERS.get(words)) is None:
+        wrong = call.words[1] if words[:1] in PROXY_HEADERS else call.word
+        raise bad(f'invalid value "{printable(wrong)}"', wrong, "on, off, v2, or v2 tlv (two words)")
+    return header
+
+
 class DebugPoint(Enum):
     """The words of `debug_points`."""
 
@@ -249,9 +261,10 @@ PROXY_ROWS = (
     Row("proxy_pass_error_message", "proxy", values.flag, "on | off", "off",
         field="proxy.pass_error_message", rule="PROXY-66",
         doc="Whether the client is told why the backend refused the login."),
-    Row("proxy_protocol", "proxy", values.choice(ProxyHeader), "on | off | v2", "off",
-        field="proxy.protocol", since="nginx 1.19.8, v2 nginx 1.31.4", rule="PROXY-20",
-        doc="Whether a backend is sent a PROXY header of version 1 or 2 first."),
+    Row("proxy_protocol", "proxy", proxy_header, "on | off | v2 [tlv]", "off",
+        arity=Arity(1, 2), field="proxy.protocol", since="nginx 1.19.8, v2 nginx 1.31.4, tlv here only",
+        rule="PROXY-20",
+        doc="Whether a backend is sent a PROXY header of version 1 or 2 first; tlv adds an id of the connection."),
     Row("proxy_smtp_auth", "proxy", values.flag, "on | off", "off",
         field="proxy.smtp_auth", since="nginx 1.19.4", rule="PROXY-92",
         doc="Whether the user logs in at the SMTP backend with AUTH."),

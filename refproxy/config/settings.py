@@ -46,11 +46,12 @@ class StartTlsMode(Enum):
 
 
 class ProxyHeader(Enum):
-    """`proxy_protocol`, the header sent to backends (PROXY-12, PROXY-20)."""
+    """`proxy_protocol`, the header sent to backends (PROXY-12, PROXY-20); the values are the words of the directive."""
 
     OFF = "off"
     V1 = "on"
     V2 = "v2"
+    V2_TLV = "v2 tlv"
 
 
 class BackendTlsMode(Enum):

@@ -20,6 +20,7 @@ from refproxy.config.settings import (
     LogLevel,
     LogSettings,
     Mechanism,
+    ProxyHeader,
     ResolverSettings,
     ServerSettings,
     Settings,
@@ -141,6 +142,8 @@ def words(value: object) -> list[bytes]:
             return resolver_words(value)
         case Listen():
             return listen_words(value)
+        case ProxyHeader():
+            return value.value.encode().split()
         case LogSettings():
             format_word = [b"format=json"] if value.json else []
             return [os.fsencode(value.destination), level_name(value.level).encode(), *format_word]

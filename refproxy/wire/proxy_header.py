@@ -7,12 +7,26 @@ import struct
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
-__all__ = ["Endpoints", "address_text", "crc32c", "format_v1", "format_v2"]
+from refproxy.wire.tls_facts import TlsFacts
+
+__all__ = ["UNIQUE_ID_LIMIT", "VALUE_LIMIT", "Endpoints", "address_text", "crc32c", "format_v1", "format_v2"]
 
 SIGNATURE_V2 = b"\r\n\r\n\x00\r\nQUIT\n"
 LOCAL, PROXY = 0x20, 0x21  # version 2 in the high half, the command in the low half
 TCP_OVER_IPV4, TCP_OVER_IPV6 = 0x11, 0x21
-TLV_CRC32C = 0x03
+
+TLV_ALPN, TLV_AUTHORITY, TLV_CRC32C, TLV_UNIQUE_ID, TLV_SSL = 0x01, 0x02, 0x03, 0x05, 0x20
+SSL_VERSION, SSL_COMMON_NAME, SSL_CIPHER, SSL_SIGNATURE, SSL_KEY = 0x21, 0x22, 0x23, 0x24, 0x25
+SSL_IN_USE, SSL_CERTIFICATE_NOW, SSL_CERTIFICATE_IN_SESSION = 0x01, 0x02, 0x04
+NOT_VERIFIED = 1
+
+VALUE_LIMIT = 255
+"""Octets of a value in a TLV about TLS, which a peer or a certificate may have chosen (PROXY-100).
+
+All of them together then fit into 4096 octets, which is what nginx reads, and by far into the announced length.
+"""
+
+UNIQUE_ID_LIMIT = 128  # PROXY protocol, section 2.2.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +49,11 @@ def format_v1(endpoints: Endpoints | None) -> bytes:
     return f"PROXY {family} {address_text(source)} {address_text(destination)} {ports}\r\n".encode("ascii")
 
 
-def format_v2(endpoints: Endpoints | None) -> bytes:
-    """Build a version 2 header with a CRC32C TLV; None gives LOCAL without addresses (PROXY-21 to PROXY-23)."""
+def format_v2(endpoints: Endpoints | None, tls: TlsFacts | None = None, unique_id: bytes | None = None) -> bytes:
+    """Build a version 2 header; None for endpoints gives LOCAL without addresses (PROXY-21 to PROXY-23).
+
+    `tls` is what is known of the client's TLS session, if it has one. `unique_id` has at most UNIQUE_ID_LIMIT octets.
+    """
     if endpoints is None:
         command, family, addresses = LOCAL, 0, b""
     else:
@@ -45,10 +62,43 @@ def format_v2(endpoints: Endpoints | None) -> bytes:
         family = TCP_OVER_IPV4 if source.version == 4 else TCP_OVER_IPV6
         ports = struct.pack("!HH", endpoints.source_port, endpoints.destination_port)
         addresses = source.packed + destination.packed + ports
-    checksum_place = struct.pack("!BHI", TLV_CRC32C, 4, 0)
-    length = len(addresses) + len(checksum_place)
-    header = SIGNATURE_V2 + struct.pack("!BBH", command, family, length) + addresses + checksum_place
+    tlvs = b"" if tls is None else _tls_tlvs(tls)
+    if unique_id is not None:
+        assert len(unique_id) <= UNIQUE_ID_LIMIT
+        tlvs += _tlv(TLV_UNIQUE_ID, unique_id)
+    block = addresses + tlvs + _tlv(TLV_CRC32C, bytes(4))
+    header = SIGNATURE_V2 + struct.pack("!BBH", command, family, len(block)) + block
     return header[:-4] + struct.pack("!I", crc32c(header))
+
+
+def _tls_tlvs(tls: TlsFacts) -> bytes:
+    """What a header tells of the client's TLS session (PROXY-23)."""
+    flags, verify_result, common_name = SSL_IN_USE, NOT_VERIFIED, None
+    if tls.certificate is not None:
+        flags |= SSL_CERTIFICATE_IN_SESSION | (0 if tls.resumed else SSL_CERTIFICATE_NOW)
+        verify_result = 0 if tls.verified else tls.verify_code or NOT_VERIFIED
+        common_name = tls.certificate.common_name
+    facts = (
+        _maybe_tlv(SSL_VERSION, tls.version.encode())
+        + _maybe_tlv(SSL_COMMON_NAME, common_name)
+        + _maybe_tlv(SSL_CIPHER, tls.cipher.encode())
+        + _maybe_tlv(SSL_SIGNATURE, tls.signature_algorithm.encode())
+        + _maybe_tlv(SSL_KEY, tls.key_algorithm.encode())
+    )
+    return (
+        _maybe_tlv(TLV_AUTHORITY, tls.server_name)
+        + _maybe_tlv(TLV_ALPN, tls.alpn)
+        + _tlv(TLV_SSL, struct.pack("!BI", flags, verify_result) + facts)
+    )
+
+
+def _maybe_tlv(kind: int, value: bytes | None) -> bytes:
+    """A TLV, or nothing for a value that is absent, empty or too long: cut, a name would be another one (PROXY-100)."""
+    return _tlv(kind, value) if value and len(value) <= VALUE_LIMIT else b""
+
+
+def _tlv(kind: int, value: bytes) -> bytes:
+    return struct.pack("!BH", kind, len(value)) + value
 
 
 def _one_family(endpoints: Endpoints) -> tuple[IPv4Address | IPv6Address, IPv4Address | IPv6Address]:

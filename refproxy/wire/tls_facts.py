@@ -33,7 +33,7 @@ class TlsFacts:
     was agreed on.
     `verify_code` and `verify_text` are OpenSSL's result for the client's certificate; the code is None when no
     certificate was asked for (`ssl_verify_client off`). `signature_algorithm` and `key_algorithm` describe the
-    server's own certificate, as in `SHA256` and `RSA2048`.
+    server's own certificate, as in `SHA256` and `RSA2048`. `resumed` sessions have the certificate of the first one.
     """
 
     version: str
@@ -45,6 +45,7 @@ class TlsFacts:
     certificate: ClientCertificate | None = None
     signature_algorithm: str = ""
     key_algorithm: str = ""
+    resumed: bool = False
 
     @property
     def verified(self) -> bool:

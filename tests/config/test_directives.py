@@ -11,7 +11,16 @@ import pytest
 
 from refproxy.config.directives import BY_NAME, ROWS, Context, Dialect, Repeat, Row, opens
 from refproxy.config.load import ConfigErrors, load
-from refproxy.config.settings import PAGE, AuthHttp, MailProtocol, ResolverSettings, ServerSettings, Settings, Where
+from refproxy.config.settings import (
+    PAGE,
+    AuthHttp,
+    MailProtocol,
+    ProxyHeader,
+    ResolverSettings,
+    ServerSettings,
+    Settings,
+    Where,
+)
 from refproxy.config.values import Call, Site
 from refproxy.errors import ConfigError
 
@@ -103,6 +112,40 @@ def test_blocks_open_their_contexts_only_where_they_may_stand() -> None:
 def test_what_is_ours_says_so() -> None:
     ours = {row.name for row in ROWS if row.dialect is Dialect.OURS}
     assert ours == {"pop3_client_buffer", *(row.name for row in ROWS if row.name.startswith("proxy_ssl"))}
+
+
+@pytest.mark.parametrize(
+    ("words", "header"),
+    [
+        ("on", ProxyHeader.V1),
+        ("OFF", ProxyHeader.OFF),
+        ("v2", ProxyHeader.V2),
+        ("V2 Tlv", ProxyHeader.V2_TLV),
+    ],
+)
+def test_proxy_protocol_has_four_values(words: str, header: ProxyHeader) -> None:
+    """PROXY-20."""
+    assert parsed(BY_NAME["proxy_protocol"], words) is header
+
+
+@pytest.mark.parametrize(
+    ("words", "wrong"),
+    [
+        ("2", "2"),
+        ("v1", "v1"),
+        ("tlv", "tlv"),
+        ("tlv v2", "tlv"),
+        ("on tlv", "tlv"),
+        ("off off", "off"),
+        ("v2 v2", "v2"),
+        ("v2 TLVs", "TLVs"),
+        ("'v2 tlv'", "v2 tlv"),
+        ("v2 ''", ""),
+    ],
+)
+def test_proxy_protocol_names_the_word_that_is_wrong(words: str, wrong: str, tmp_path: Path) -> None:
+    """PROXY-20, PROXY-96."""
+    assert faults(tmp_path, BY_NAME["proxy_protocol"], f"proxy_protocol {words};") == [f'invalid value "{wrong}"']
 
 
 # -- the rows at work ----------------------------------------------------------------------------------------------

@@ -30,7 +30,10 @@ mail {
         resolver 127.0.0.1 [::1]:5353 valid=5m ipv6=off; resolver_timeout 0; starttls only;
         set_real_ip_from 10.0.0.0/8; set_real_ip_from unix:; set_real_ip_from ::1;
     }
-    server { listen 110; pop3_auth apop; pop3_client_buffer 128; auth_http unix:/tmp/s:/x; resolver off; }
+    server {
+        listen 110; proxy_protocol v2 tlv; pop3_auth apop; pop3_client_buffer 128; auth_http unix:/tmp/s:/x;
+        resolver off;
+    }
     server { listen 143; imap_auth xoauth2 plain; imap_capabilities A; max_errors 0; auth_http 127.0.0.1?x; }
 }
 """
@@ -75,6 +78,8 @@ def test_a_dump_names_servers_and_marks_what_has_no_effect_yet(tmp_path: Path) -
     assert "        timeout 90s;\n" in text
     assert "        smtp_auth cram-md5 none;\n" in text
     assert '        smtp_capabilities "SIZE 1" DSN;\n' in text
+    assert "        proxy_protocol v2;\n" in text
+    assert "        proxy_protocol v2 tlv;\n" in text
 
 
 def test_a_dump_as_json_has_plain_values(tmp_path: Path) -> None:
@@ -104,6 +109,7 @@ def test_a_dump_as_json_has_plain_values(tmp_path: Path) -> None:
     assert smtp["set_real_ip_from"] == ["10.0.0.0/8", "unix:", "::1/128"]
     assert smtp["error_log"] == [{"destination": f"{tmp_path}/a.log", "level": "debug", "json": True}]
     assert pop3["resolver"] is None
+    assert (smtp["proxy_protocol"], pop3["proxy_protocol"]) == ("v2", "v2 tlv")
     assert (pop3["auth_http"]["addresses"], pop3["auth_http"]["path"]) == (["unix:/tmp/s"], "/x")
     assert imap["imap_auth"] == ["plain", "xoauth2"]
     assert "smtp_auth" not in imap

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from refproxy.config import values
 from refproxy.config.directives import BY_NAME, IMAP_AUTH, POP3_AUTH, ROWS, SMTP_AUTH, Row
-from refproxy.config.settings import MailProtocol, Mechanism, ProxyHeader, StartTlsMode, Where
+from refproxy.config.settings import MailProtocol, Mechanism, StartTlsMode, VerifyClient, Where
 from refproxy.config.values import Call, Parser, Site
 from refproxy.errors import ConfigError
 
@@ -45,10 +45,10 @@ def test_other_words_are_no_flags(word: bytes) -> None:
 
 
 def test_enumerations_ignore_case_and_do_not_name_the_directive() -> None:
-    """CONF-22, CONF-Q5, TLS-2, PROXY-20."""
+    """CONF-22, CONF-Q5, TLS-2, TLS-21."""
     assert values.choice(StartTlsMode)(call(b"ONLY")) is StartTlsMode.ONLY
-    assert values.choice(ProxyHeader)(call(b"v2")) is ProxyHeader.V2
-    assert refusal(values.choice(ProxyHeader), b"2") == 'invalid value "2"'
+    assert values.choice(VerifyClient)(call(b"Optional")) is VerifyClient.OPTIONAL
+    assert refusal(values.choice(VerifyClient), b"2") == 'invalid value "2"'
 
 
 def test_bit_sets_unite_and_warn_of_repetition() -> None:

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import struct
+from dataclasses import replace
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from refproxy.wire.proxy_header import SIGNATURE_V2, Endpoints, crc32c, format_v1, format_v2
+from refproxy.wire.proxy_header_in import HEADER_LIMIT, Conveyed, ProxyHeaderIn, parse_proxy_header
+from refproxy.wire.tls_facts import ClientCertificate, TlsFacts
 
 
 @pytest.mark.parametrize(
@@ -52,3 +57,175 @@ def test_version_2(endpoints: Endpoints | None, start: bytes, addresses: bytes) 
 def test_the_checksum_is_castagnoli() -> None:
     """The check value of CRC-32C."""
     assert crc32c(b"123456789") == 0xE3069283
+
+
+# -- the TLVs of version 2 -----------------------------------------------------------------------------------------
+
+ENDS = Endpoints("192.0.2.7", "198.51.100.1", 4444, 25)
+ADDRESSES = bytes.fromhex("c0000207 c6336401 115c 0019")
+CERTIFICATE = ClientCertificate(b"CN=ada", b"CN=ca", b"01", b"ff", b"PEM", b"ada")
+PLAIN_TLS = TlsFacts("TLSv1.3", "TLS_AES_256_GCM_SHA384")
+RICH_TLS = TlsFacts(
+    "TLSv1.2",
+    "ECDHE-RSA-AES128-GCM-SHA256",
+    server_name=b"mx.example",
+    alpn=b"smtp",
+    verify_code=0,
+    verify_text="ok",
+    certificate=CERTIFICATE,
+    signature_algorithm="SHA256",
+    key_algorithm="RSA2048",
+)
+
+
+def tlvs(octets: bytes) -> list[tuple[int, bytes]]:
+    """Types and values, by the description in the PROXY protocol, section 2.2; they must fill the octets exactly."""
+    found = []
+    while octets:
+        assert len(octets) >= 3, "a TLV has a type and a length"
+        kind, length = octets[0], octets[1] * 256 + octets[2]
+        assert len(octets) >= 3 + length, "a value ends within the header"
+        found.append((kind, octets[3 : 3 + length]))
+        octets = octets[3 + length :]
+    return found
+
+
+def tlvs_of(header: bytes) -> dict[int, bytes]:
+    """The TLVs of a header over IPv4, after a check of everything that no TLV changes."""
+    assert header[:14] == SIGNATURE_V2 + b"\x21\x11"
+    assert int.from_bytes(header[14:16]) == len(header) - 16
+    assert header[16:28] == ADDRESSES
+    assert header[-7:-4] == b"\3\0\4"
+    assert int.from_bytes(header[-4:]) == crc32c(header[:-4] + bytes(4))
+    found = tlvs(header[28:-7])
+    assert [kind for kind, _ in found] == [kind for kind in (0x02, 0x01, 0x20, 0x05) if kind in dict(found)]
+    return dict(found)
+
+
+def test_the_octets_of_a_tls_session() -> None:
+    """PROXY-23, in its order."""
+    sub_tlvs = b"\x21\0\x07TLSv1.2\x22\0\x03ada\x23\0\x1bECDHE-RSA-AES128-GCM-SHA256\x24\0\x06SHA256\x25\0\x07RSA2048"
+    block = (
+        ADDRESSES
+        + b"\x02\0\x0amx.example"
+        + b"\x01\0\x04smtp"
+        + (b"\x20\0" + bytes([5 + len(sub_tlvs)]) + b"\x07\0\0\0\0" + sub_tlvs)
+    )
+    header = format_v2(ENDS, RICH_TLS)
+    assert header[:-4] == SIGNATURE_V2 + b"\x21\x11" + bytes([0, len(block) + 7]) + block + b"\3\0\4"
+    assert int.from_bytes(header[-4:]) == crc32c(header[:-4] + bytes(4))
+
+
+def test_a_tls_session_of_which_little_is_known() -> None:
+    """PROXY-23: neither SNI nor ALPN nor certificate."""
+    assert tlvs_of(format_v2(ENDS, PLAIN_TLS)) == {
+        0x20: b"\x01\0\0\0\x01\x21\0\x07TLSv1.3\x23\0\x16TLS_AES_256_GCM_SHA384"
+    }
+
+
+@pytest.mark.parametrize(
+    ("changes", "start"),
+    [
+        ({}, b"\x07\0\0\0\0"),
+        ({"resumed": True}, b"\x05\0\0\0\0"),
+        ({"verify_code": 18}, b"\x07\0\0\0\x12"),
+        ({"verify_code": 18, "resumed": True}, b"\x05\0\0\0\x12"),
+        ({"verify_code": None}, b"\x07\0\0\0\x01"),
+        ({"certificate": None}, b"\x01\0\0\0\x01"),
+        ({"certificate": None, "verify_code": None, "resumed": True}, b"\x01\0\0\0\x01"),
+    ],
+)
+def test_flags_and_verify_result(changes: dict[str, object], start: bytes) -> None:
+    """PROXY-23: nobody is called verified who was not."""
+    # The changes are of the fields' types; a dict of several types cannot say so.
+    tls = replace(RICH_TLS, **changes)  # type: ignore[arg-type]
+    assert tlvs_of(format_v2(ENDS, tls))[0x20][:5] == start
+
+
+def test_a_certificate_without_a_common_name() -> None:
+    """PROXY-23, PROXY-100."""
+    tls = replace(RICH_TLS, certificate=replace(CERTIFICATE, common_name=None))
+    assert [kind for kind, _ in tlvs(tlvs_of(format_v2(ENDS, tls))[0x20][5:])] == [0x21, 0x23, 0x24, 0x25]
+
+
+@pytest.mark.parametrize("tls", [None, PLAIN_TLS, RICH_TLS])
+def test_the_unique_id_stands_before_the_checksum(tls: TlsFacts | None) -> None:
+    """PROXY-99."""
+    found = tlvs_of(format_v2(ENDS, tls, b"id-7"))
+    assert found[0x05] == b"id-7"
+    assert {kind: value for kind, value in found.items() if kind != 0x05} == tlvs_of(format_v2(ENDS, tls))
+
+
+def test_local_headers_have_the_tlvs_too() -> None:
+    """PROXY-22, PROXY-99."""
+    header = format_v2(None, PLAIN_TLS, b"id-7")
+    assert header[:14] == SIGNATURE_V2 + b"\x20\0"
+    assert int.from_bytes(header[14:16]) == len(header) - 16
+    assert [kind for kind, _ in tlvs(header[16:])] == [0x20, 0x05, 0x03]
+
+
+def test_a_name_that_is_too_long_is_left_out_as_a_whole() -> None:
+    """PROXY-100: a name that was cut would be another name."""
+    fits, long = b"x" * 255, b"x" * 256
+    for name, kinds in ((fits, {0x02, 0x01, 0x20}), (long, {0x20}), (b"", {0x20}), (b"y" * 70_000, {0x20})):
+        tls = replace(
+            RICH_TLS,
+            server_name=name,
+            alpn=name,
+            certificate=replace(CERTIFICATE, common_name=name),
+            cipher=name.decode(),
+        )
+        found = tlvs_of(format_v2(ENDS, tls))
+        assert set(found) == kinds
+        sub_tlvs = dict(tlvs(found[0x20][5:]))
+        assert sub_tlvs.get(0x22) == sub_tlvs.get(0x23) == (fits if name == fits else None)
+        assert found[0x20][0] == 0x07  # that there was a certificate is said all the same
+
+
+def test_the_longest_header() -> None:
+    """PROXY-100."""
+    text = "x" * 255
+    tls = TlsFacts(text, text, text.encode(), text.encode(), 0, "ok", replace(CERTIFICATE, common_name=b"x" * 255))
+    tls = replace(tls, signature_algorithm=text, key_algorithm=text)
+    header = format_v2(Endpoints("::1", "::2", 1, 2), tls, b"i" * 128)
+    assert len(header) == 2004 < HEADER_LIMIT
+    assert parse_proxy_header(header) == ProxyHeaderIn(2004, Conveyed("::1", "::2", 1, 2))
+
+
+def test_an_id_that_is_too_long_is_our_own_defect() -> None:
+    """PROXY-99."""
+    with pytest.raises(AssertionError):
+        format_v2(ENDS, None, b"i" * 129)
+
+
+NAMES = st.none() | st.binary(max_size=300)
+TEXTS = st.text(max_size=300)
+CERTIFICATES = st.none() | st.builds(replace, st.just(CERTIFICATE), common_name=NAMES)
+SESSIONS = st.builds(
+    TlsFacts,
+    TEXTS,
+    TEXTS,
+    server_name=NAMES,
+    alpn=NAMES,
+    verify_code=st.none() | st.integers(0, 100),
+    certificate=CERTIFICATES,
+    signature_algorithm=TEXTS,
+    key_algorithm=TEXTS,
+    resumed=st.booleans(),
+)
+
+
+@settings(derandomize=True, deadline=None)
+@given(SESSIONS, st.none() | st.binary(max_size=128))
+def test_whatever_names_there_are_the_header_is_well_formed(tls: TlsFacts, unique_id: bytes | None) -> None:
+    """PROXY-23, PROXY-99, PROXY-100; and our own reader takes the addresses and skips the rest, CORE-63."""
+    header = format_v2(ENDS, tls, unique_id)
+    found = tlvs_of(header)
+    assert found.get(0x05) == unique_id
+    assert (found[0x20][1:5] == bytes(4)) is tls.verified
+    for kind, value in tlvs(found[0x20][5:]):
+        assert 0x21 <= kind <= 0x25
+        assert 0 < len(value) <= 255
+    conveyed = Conveyed("192.0.2.7", "198.51.100.1", 4444, 25)
+    assert parse_proxy_header(header + b"EHLO") == ProxyHeaderIn(len(header), conveyed)
+    assert parse_proxy_header(header[:-1]) is None
