@@ -9,22 +9,20 @@ from ipaddress import IPv4Address, IPv6Address, ip_address
 
 from refproxy.wire.tls_facts import TlsFacts
 
-__all__ = ["UNIQUE_ID_LIMIT", "VALUE_LIMIT", "Endpoints", "address_text", "crc32c", "format_v1", "format_v2"]
+__all__ = ["UNIQUE_ID_LIMIT", "V2_LIMIT", "Endpoints", "address_text", "crc32c", "format_v1", "format_v2"]
 
 SIGNATURE_V2 = b"\r\n\r\n\x00\r\nQUIT\n"
 LOCAL, PROXY = 0x20, 0x21  # version 2 in the high half, the command in the low half
 TCP_OVER_IPV4, TCP_OVER_IPV6 = 0x11, 0x21
-
+V2_START = 16  # octets before the addresses
+TLV_START = 3  # octets before a value
 TLV_ALPN, TLV_AUTHORITY, TLV_CRC32C, TLV_UNIQUE_ID, TLV_SSL = 0x01, 0x02, 0x03, 0x05, 0x20
 SSL_VERSION, SSL_COMMON_NAME, SSL_CIPHER, SSL_SIGNATURE, SSL_KEY = 0x21, 0x22, 0x23, 0x24, 0x25
 SSL_IN_USE, SSL_CERTIFICATE_NOW, SSL_CERTIFICATE_IN_SESSION = 0x01, 0x02, 0x04
 NOT_VERIFIED = 1
 
-VALUE_LIMIT = 255
-"""Octets of a value in a TLV about TLS, which a peer or a certificate may have chosen (PROXY-100).
-
-All of them together then fit into 4096 octets, which is what nginx reads, and by far into the announced length.
-"""
+V2_LIMIT = 536
+"""Octets of a whole header (PROXY-100): Postfix takes no more, and the names in it are chosen by clients."""
 
 UNIQUE_ID_LIMIT = 128  # PROXY protocol, section 2.2.5
 
@@ -62,39 +60,45 @@ def format_v2(endpoints: Endpoints | None, tls: TlsFacts | None = None, unique_i
         family = TCP_OVER_IPV4 if source.version == 4 else TCP_OVER_IPV6
         ports = struct.pack("!HH", endpoints.source_port, endpoints.destination_port)
         addresses = source.packed + destination.packed + ports
-    tlvs = b"" if tls is None else _tls_tlvs(tls)
+    last = _tlv(TLV_CRC32C, bytes(4))
     if unique_id is not None:
         assert len(unique_id) <= UNIQUE_ID_LIMIT
-        tlvs += _tlv(TLV_UNIQUE_ID, unique_id)
-    block = addresses + tlvs + _tlv(TLV_CRC32C, bytes(4))
+        last = _tlv(TLV_UNIQUE_ID, unique_id) + last
+    room = V2_LIMIT - V2_START - len(addresses) - len(last)
+    block = addresses + (b"" if tls is None else _tls_tlvs(tls, room)) + last
     header = SIGNATURE_V2 + struct.pack("!BBH", command, family, len(block)) + block
     return header[:-4] + struct.pack("!I", crc32c(header))
 
 
-def _tls_tlvs(tls: TlsFacts) -> bytes:
-    """What a header tells of the client's TLS session (PROXY-23)."""
+def _tls_tlvs(tls: TlsFacts, room: int) -> bytes:
+    """What a header tells of the client's TLS session, in at most `room` octets (PROXY-23, PROXY-100)."""
     flags, verify_result, common_name = SSL_IN_USE, NOT_VERIFIED, None
     if tls.certificate is not None:
         flags |= SSL_CERTIFICATE_IN_SESSION | (0 if tls.resumed else SSL_CERTIFICATE_NOW)
         verify_result = 0 if tls.verified else tls.verify_code or NOT_VERIFIED
         common_name = tls.certificate.common_name
-    facts = (
-        _maybe_tlv(SSL_VERSION, tls.version.encode())
-        + _maybe_tlv(SSL_COMMON_NAME, common_name)
-        + _maybe_tlv(SSL_CIPHER, tls.cipher.encode())
-        + _maybe_tlv(SSL_SIGNATURE, tls.signature_algorithm.encode())
-        + _maybe_tlv(SSL_KEY, tls.key_algorithm.encode())
-    )
-    return (
-        _maybe_tlv(TLV_AUTHORITY, tls.server_name)
-        + _maybe_tlv(TLV_ALPN, tls.alpn)
-        + _tlv(TLV_SSL, struct.pack("!BI", flags, verify_result) + facts)
-    )
+    known = {
+        TLV_AUTHORITY: tls.server_name,
+        TLV_ALPN: tls.alpn,
+        SSL_VERSION: tls.version.encode(),
+        SSL_COMMON_NAME: common_name,
+        SSL_CIPHER: tls.cipher.encode(),
+        SSL_SIGNATURE: tls.signature_algorithm.encode(),
+        SSL_KEY: tls.key_algorithm.encode(),
+    }
+    state = struct.pack("!BI", flags, verify_result)
+    values = _fitting({kind: value for kind, value in known.items() if value}, room - TLV_START - len(state))
+    about_names = b"".join([_tlv(kind, value) for kind, value in values.items() if kind < TLV_SSL])
+    about_tls = b"".join([_tlv(kind, value) for kind, value in values.items() if kind > TLV_SSL])
+    return about_names + _tlv(TLV_SSL, state + about_tls)
 
 
-def _maybe_tlv(kind: int, value: bytes | None) -> bytes:
-    """A TLV, or nothing for a value that is absent, empty or too long: cut, a name would be another one (PROXY-100)."""
-    return _tlv(kind, value) if value and len(value) <= VALUE_LIMIT else b""
+def _fitting(values: dict[int, bytes], room: int) -> dict[int, bytes]:
+    """The values without the longest ones, until their TLVs fit. None is cut: a part of a name is another name."""
+    values = dict(values)
+    while sum(TLV_START + len(value) for value in values.values()) > room:
+        del values[max(values, key=lambda kind: len(values[kind]))]
+    return values
 
 
 def _tlv(kind: int, value: bytes) -> bytes:

@@ -14,7 +14,7 @@ from ipaddress import AddressValueError, IPv4Address, IPv6Address
 from refproxy.config.settings import TcpAddress
 from refproxy.errors import WireError
 from refproxy.wire.auth_http import printable
-from refproxy.wire.proxy_header import PROXY, SIGNATURE_V2, TCP_OVER_IPV4, TCP_OVER_IPV6, address_text
+from refproxy.wire.proxy_header import PROXY, SIGNATURE_V2, TCP_OVER_IPV4, TCP_OVER_IPV6, V2_START, address_text
 
 __all__ = ["HEADER_LIMIT", "Conveyed", "ProxyHeaderIn", "auth_lines", "broken_header", "parse_proxy_header"]
 
@@ -22,7 +22,6 @@ HEADER_LIMIT = 4096
 """Octets of a version 2 header (CORE-61); an incomplete header of either version is always shorter."""
 
 V1_LIMIT = 107  # octets with the CRLF (CORE-62)
-V2_START = 16  # octets up to the announced length
 VERSION = 2
 LARGEST_PORT = 65535
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import socket
 
 import pytest
 
+from refproxy.wire.proxy_header import V2_LIMIT, Endpoints, format_v2
+from refproxy.wire.tls_facts import TlsFacts
 from tests.interop.clients import CLIENT_ADDRESS, Imap, Pop3, swaks
 from tests.interop.conftest import USERS
 from tests.interop.dovecot import Dovecot
@@ -44,3 +47,14 @@ def test_dovecot_understands_it(proxy: Proxy, dovecot: Dovecot) -> None:
         pop3.pass_(USERS[ALICE])
         pop3.quit()
     dovecot.wait_for_login("pop3", ALICE, CLIENT_ADDRESS, since)
+
+
+def test_postfix_takes_the_longest_header(postfix: Postfix) -> None:
+    """PROXY-23, PROXY-99, PROXY-100."""
+    tls = TlsFacts("TLSv1.3", "TLS_AES_256_GCM_SHA384", server_name=b"x" * 255, alpn=b"y" * 90)
+    ends = Endpoints(CLIENT_ADDRESS, "127.0.0.1", 4444, 25)
+    header = format_v2(ends, tls, b"i" * 104)
+    assert len(header) == V2_LIMIT
+    with socket.create_connection(("127.0.0.1", postfix.haproxy), timeout=60) as connection:
+        connection.sendall(header)
+        assert connection.recv(4) == b"220 "

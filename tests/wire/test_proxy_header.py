@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from refproxy.wire.proxy_header import SIGNATURE_V2, Endpoints, crc32c, format_v1, format_v2
-from refproxy.wire.proxy_header_in import HEADER_LIMIT, Conveyed, ProxyHeaderIn, parse_proxy_header
+from refproxy.wire.proxy_header import SIGNATURE_V2, V2_LIMIT, Endpoints, crc32c, format_v1, format_v2
+from refproxy.wire.proxy_header_in import Conveyed, ProxyHeaderIn, parse_proxy_header
 from refproxy.wire.tls_facts import ClientCertificate, TlsFacts
 
 
@@ -164,32 +164,62 @@ def test_local_headers_have_the_tlvs_too() -> None:
     assert [kind for kind, _ in tlvs(header[16:])] == [0x20, 0x05, 0x03]
 
 
-def test_a_name_that_is_too_long_is_left_out_as_a_whole() -> None:
-    """PROXY-100: a name that was cut would be another name."""
-    fits, long = b"x" * 255, b"x" * 256
-    for name, kinds in ((fits, {0x02, 0x01, 0x20}), (long, {0x20}), (b"", {0x20}), (b"y" * 70_000, {0x20})):
-        tls = replace(
-            RICH_TLS,
-            server_name=name,
-            alpn=name,
-            certificate=replace(CERTIFICATE, common_name=name),
-            cipher=name.decode(),
-        )
-        found = tlvs_of(format_v2(ENDS, tls))
-        assert set(found) == kinds
-        sub_tlvs = dict(tlvs(found[0x20][5:]))
-        assert sub_tlvs.get(0x22) == sub_tlvs.get(0x23) == (fits if name == fits else None)
-        assert found[0x20][0] == 0x07  # that there was a certificate is said all the same
+ROOM = 536 - 16 - 12 - 7 - 8
+"""What the values of a header over IPv4 may take, with the start of each."""
 
 
-def test_the_longest_header() -> None:
+@pytest.mark.parametrize(
+    ("length", "left_out"),
+    [(ROOM - 3 - 10 - 25, set()), (ROOM - 3 - 10 - 25 + 1, {"long"}), (10_000, {"long"}), (100_000, {"long"})],
+)
+@pytest.mark.parametrize("kind", [0x02, 0x01, 0x22])
+def test_a_name_that_is_too_long_is_left_out_as_a_whole(kind: int, length: int, left_out: set[str]) -> None:
+    """PROXY-100: a name that was cut would be another name; all others stay."""
+    long = b"x" * length
+    tls = replace(PLAIN_TLS, certificate=replace(CERTIFICATE, common_name=None))
+    match kind:
+        case 0x02:
+            tls = replace(tls, server_name=long)
+        case 0x01:
+            tls = replace(tls, alpn=long)
+        case _:
+            tls = replace(tls, certificate=replace(CERTIFICATE, common_name=long))
+    header = format_v2(ENDS, tls)
+    found = tlvs_of(header)
+    found |= dict(tlvs(found[0x20][5:]))
+    assert found.get(kind) == (None if left_out else long)
+    assert (found[0x21], found[0x23]) == (b"TLSv1.3", b"TLS_AES_256_GCM_SHA384")
+    assert found[0x20][0] == 0x07  # that there was a certificate is said all the same
+    assert left_out or len(header) == V2_LIMIT
+
+
+@pytest.mark.parametrize(
+    ("names", "kinds"),
+    [
+        ((300, 200, 64), {0x01, 0x22}),
+        ((200, 255, 64), {0x02, 0x22}),
+        ((64, 10, 2000), {0x02, 0x01}),
+        ((2000, 3000, 4000), set()),
+        ((250, 250, 64), {0x01, 0x22}),
+        ((0, 0, 0), set()),
+    ],
+)
+def test_the_longest_names_give_way(names: tuple[int, int, int], kinds: set[int]) -> None:
     """PROXY-100."""
-    text = "x" * 255
-    tls = TlsFacts(text, text, text.encode(), text.encode(), 0, "ok", replace(CERTIFICATE, common_name=b"x" * 255))
-    tls = replace(tls, signature_algorithm=text, key_algorithm=text)
+    server_name, alpn, common_name = (b"x" * length for length in names)
+    certificate = replace(CERTIFICATE, common_name=common_name)
+    found = tlvs_of(format_v2(ENDS, replace(RICH_TLS, server_name=server_name, alpn=alpn, certificate=certificate)))
+    assert (set(found) | set(dict(tlvs(found[0x20][5:])))) - {0x20, 0x21, 0x23, 0x24, 0x25} == kinds
+
+
+def test_what_cannot_be_left_out_always_fits() -> None:
+    """PROXY-100: the largest addresses and the longest id."""
+    long = "x" * 300
+    tls = TlsFacts(long, long, long.encode(), long.encode(), 0, "ok", replace(CERTIFICATE, common_name=b"x" * 300))
+    tls = replace(tls, signature_algorithm=long, key_algorithm="x" * 334)
     header = format_v2(Endpoints("::1", "::2", 1, 2), tls, b"i" * 128)
-    assert len(header) == 2004 < HEADER_LIMIT
-    assert parse_proxy_header(header) == ProxyHeaderIn(2004, Conveyed("::1", "::2", 1, 2))
+    assert [kind for kind, _ in tlvs(header[16 + 36 :])] == [0x20, 0x05, 0x03]
+    assert len(header) <= V2_LIMIT
 
 
 def test_an_id_that_is_too_long_is_our_own_defect() -> None:
@@ -225,7 +255,8 @@ def test_whatever_names_there_are_the_header_is_well_formed(tls: TlsFacts, uniqu
     assert (found[0x20][1:5] == bytes(4)) is tls.verified
     for kind, value in tlvs(found[0x20][5:]):
         assert 0x21 <= kind <= 0x25
-        assert 0 < len(value) <= 255
+        assert value
+    assert len(header) <= V2_LIMIT
     conveyed = Conveyed("192.0.2.7", "198.51.100.1", 4444, 25)
     assert parse_proxy_header(header + b"EHLO") == ProxyHeaderIn(len(header), conveyed)
     assert parse_proxy_header(header[:-1]) is None
