@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import secrets
 import time
 import traceback
@@ -189,7 +190,7 @@ class Session:
             self._events.emit(Noted(self.info, str(failed)))
             return None
         self._lines.stream = stream
-        facts = tls.facts(stream, with_own=settings.proxy.protocol is ProxyHeader.V2)
+        facts = tls.facts(stream, with_own=settings.proxy.protocol in (ProxyHeader.V2, ProxyHeader.V2_TLV))
         self.info.tls = True
         self._events.emit(TlsStarted(self.info, Side.CLIENT, facts.version, facts.cipher))
         if (refusal := refuse_certificate(facts, settings.tls.verify_client)) is not None:
@@ -287,8 +288,17 @@ class Session:
                 return b""
             case ProxyHeader.V1:
                 return format_v1(self._peers.endpoints)
-            case ProxyHeader.V2 | ProxyHeader.V2_TLV:
-                return format_v2(self._peers.endpoints)
+            case ProxyHeader.V2:
+                return format_v2(self._peers.endpoints, self._client.tls)
+            case ProxyHeader.V2_TLV:
+                return format_v2(self._peers.endpoints, self._client.tls, self._unique_id())
+
+    def _unique_id(self) -> bytes:
+        """What tells this connection from all others, here and elsewhere (PROXY-99).
+
+        Process and number are those of its log lines.
+        """
+        return f"{os.getpid()}.{self.info.number}.{secrets.token_hex(8)}".encode("ascii")
 
     def _make_salt(self) -> bytes:
         return format_salt(secrets.randbelow(SALT_RANDOM_BELOW), int(time.time()), self._settings.server_name)

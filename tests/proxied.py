@@ -48,7 +48,7 @@ INTERNAL_ERROR = {
 def server_settings(protocol: MailProtocol, **changes: Any) -> ServerSettings:
     """Settings of a server block: changes may name fields of ServerSettings or of a nested group (`smtp__auth=…`).
 
-    `implicit_tls` stands for `listen … ssl`.
+    `implicit_tls` stands for `listen … ssl`, `proxied` for `listen … proxy_protocol`.
     """
     settings = ServerSettings(
         Where("mail.conf", 1),
@@ -61,8 +61,8 @@ def server_settings(protocol: MailProtocol, **changes: Any) -> ServerSettings:
         smtp=SmtpSettings(client_buffer=4096),
         proxy=ProxySettings(buffer=4096),
     )
-    if changes.pop("implicit_tls", False):
-        settings = replace(settings, listens=(replace(settings.listens[0], ssl=True),))
+    in_tls, proxied = changes.pop("implicit_tls", False), changes.pop("proxied", False)
+    settings = replace(settings, listens=(replace(settings.listens[0], ssl=in_tls, proxy_protocol=proxied),))
     for name, value in changes.items():
         group, _, inner = name.partition("__")
         new = replace(getattr(settings, group), **{inner: value}) if inner else value

@@ -8,7 +8,7 @@ from __future__ import annotations
 from cryptography.hazmat.bindings.openssl.binding import Binding
 from OpenSSL import SSL
 
-__all__ = ["set_groups", "set_signature_algorithms", "verify_error_text"]
+__all__ = ["set_groups", "set_signature_algorithms", "verify_error_text", "was_resumed"]
 
 _binding = Binding()
 
@@ -27,6 +27,11 @@ def set_groups(context: SSL.Context, groups: bytes) -> None:
 def set_signature_algorithms(context: SSL.Context, algorithms: bytes) -> None:
     """Choose the signature algorithms, with colons between them. Raises ValueError for what OpenSSL refuses."""
     _check(_binding.lib.SSL_CTX_set1_sigalgs_list(context._context, algorithms))
+
+
+def was_resumed(connection: SSL.Connection) -> bool:
+    """Whether the handshake took up an earlier session."""
+    return bool(_binding.lib.SSL_session_reused(connection._ssl))
 
 
 def _check(result: int) -> None:

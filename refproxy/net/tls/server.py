@@ -20,7 +20,7 @@ from refproxy.errors import TlsFault
 from refproxy.net.tls import certificates, conf_commands
 from refproxy.net.tls.contexts import Step, Verdict, note_verdict, run_steps, set_ciphers, set_protocols
 from refproxy.net.tls.identities import Identity, Place, blaming, load_identity, read_pem, use_identity
-from refproxy.net.tls.openssl_gaps import set_groups, verify_error_text
+from refproxy.net.tls.openssl_gaps import set_groups, verify_error_text, was_resumed
 from refproxy.net.tls.stream import HandshakeFailed, TlsStream
 from refproxy.wire.tls_facts import ClientCertificate, TlsFacts
 
@@ -81,6 +81,7 @@ class ServerTls:
             certificate=shown,
             signature_algorithm=certificates.signature_algorithm(own) if own else "",
             key_algorithm=certificates.key_algorithm(own) if own else "",
+            resumed=was_resumed(connection),
         )
 
     # How connections and contexts are made.
