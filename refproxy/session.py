@@ -397,6 +397,9 @@ class _BackendTell:
         if events.verbose:
             events.emit(LineReceived(self.session.info, Side.BACKEND, _text(octets)))
 
+    def encrypted(self, version: str, cipher: str) -> None:
+        self.session._events.emit(TlsStarted(self.session.info, Side.BACKEND, version, cipher))
+
 
 def _text(octets: bytes) -> str:
     """Octets as lines of harmless text."""

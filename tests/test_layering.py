@@ -62,7 +62,7 @@ RESERVED: dict[str, tuple[str, ...]] = {
     # The rest of the standard library is free, other packages are for nobody.
     "trio": SHELLS,
     "click": ("refproxy.__main__",),
-    "rich": ("refproxy.demo",),
+    "trustme": ("refproxy.demo",),
     "OpenSSL": ("refproxy.net.tls",),  # the one TLS engine, and what it is made of
     "cryptography": ("refproxy.net.tls",),
     "service_identity": ("refproxy.net.tls",),

@@ -63,6 +63,16 @@ class TlsStream(trio.abc.HalfCloseableStream):
             self._carrier = _OverStream(transport, self.connection)
             self._be_fair = trio.lowlevel.checkpoint
 
+    @property
+    def version(self) -> str:
+        """The version of TLS, by OpenSSL's name."""
+        return self.connection.get_protocol_version_name()
+
+    @property
+    def cipher(self) -> str:
+        """The cipher, by OpenSSL's name."""
+        return self.connection.get_cipher_name() or ""
+
     async def do_handshake(self) -> None:
         """Shake hands. Raises HandshakeFailed; then, and after a cancellation, the stream is good for nothing."""
         try:
