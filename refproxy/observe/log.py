@@ -36,7 +36,7 @@ __all__ = ["Entry", "Log", "format_json", "format_text", "messages_of", "open_lo
 
 MESSAGE_LIMIT = 2048  # octets of a message, the size of Angie's line buffer
 WITHOUT_ACTION = frozenset({"client logged in", "proxied session done"})  # CORE-30
-NAMES = {Side.CLIENT: "client", Side.BACKEND: "upstream", Side.AUTH: "auth server"}
+NAMES = {Side.CLIENT: "client", Side.BACKEND: "upstream", Side.AUTH: "auth server", Side.DNS: "name server"}
 THREAD = 0  # the TID of CORE-29: Angie's workers have one thread
 SYSLOG_PORT = 514
 FACILITIES = (
