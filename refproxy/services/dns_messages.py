@@ -24,6 +24,7 @@ from refproxy.wire.auth_http import printable
 __all__ = [
     "FORMAT_ERROR",
     "HOST_NOT_FOUND",
+    "NAME_LIMIT",
     "TIMED_OUT",
     "Answer",
     "Question",
