@@ -261,6 +261,7 @@ class DnsServer:
     def __init__(self, host: str = "127.0.0.1") -> None:
         self.zone = Zone()
         self.connections = 0
+        self.ports: list[int] = []  # that datagrams came from
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         while True:
             self._tcp = trio.socket.from_stdlib_socket(socket.create_server((host, 0), family=family))
@@ -283,6 +284,7 @@ class DnsServer:
                 nursery.start_soon(self._serve_tcp, nursery)
                 while True:
                     octets, client = await self._udp.recvfrom(65536)
+                    self.ports.append(client[1])
                     for step in self.zone.answer(Query(octets, "UDP", self.address, trio.current_time())):
                         assert isinstance(step, Send), "only the kernel refuses"
                         await self._udp.sendto(step.octets, client)
