@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.interop.auth_server import AuthServer
+from tests.interop.dnsmasq import Dnsmasq, start_dnsmasq
 from tests.interop.dovecot import Dovecot, start_dovecot
 from tests.interop.postfix import Postfix, start_postfix
 from tests.interop.proxies import Proxy, start_proxy
@@ -54,6 +55,14 @@ def auth() -> Iterator[AuthServer]:
     """The auth server. Every backend adds its routes."""
     with AuthServer({**USERS, **STRANGERS}, {}) as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def dnsmasq(public_directories: Callable[[], Path]) -> Iterator[Dnsmasq]:
+    """The name server."""
+    running = start_dnsmasq(public_directories())
+    yield running
+    running.child.stop()
 
 
 @pytest.fixture(scope="session")
