@@ -6,6 +6,7 @@ and a port alone, `auth_http` a path behind the address.
 
 from __future__ import annotations
 
+import os
 import re
 import socket
 from collections.abc import Iterator
@@ -310,7 +311,7 @@ def _resolver_word(call: Call, found: ResolverSettings, word: bytes) -> Resolver
             return replace(found, ipv6=_on_off(word, value))
         case b"status_zone" if equals:
             call.not_yet(printable(word))
-            return found
+            return replace(found, status_zone=os.fsdecode(value))
         case b"conf":
             path = call.site.path(value) if equals else RESOLV_CONF
             return replace(found, servers=(*found.servers, *_resolv_conf(path)))

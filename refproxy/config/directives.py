@@ -190,10 +190,10 @@ CORE_ROWS = (
         doc="The protocol of the server; without it a well-known port decides."),
     Row("resolver", "core", addresses.resolver, "ADDRESS ... [valid=TIME] [ipv4=on|off] [ipv6=on|off] "
         "[status_zone=ZONE] [conf[=FILE]] | off", "off",
-        arity=MANY, field="resolver", absent="off", effective=False, rule="CORE-35",
+        arity=MANY, field="resolver", absent="off", rule="CORE-35",
         doc="Name servers that are asked for the host name of an SMTP client."),
     Row("resolver_timeout", "core", values.time_or_off, "TIME", "30s",
-        field="resolver.timeout", absent="0", effective=False, rule="CORE-37",
+        field="resolver.timeout", absent="0", rule="CORE-37",
         doc="The time limit of each of the two look-ups for a client's host name; 0 is no limit."),
     Row("server_name", "core", values.wire_word, "NAME", None,
         field="server_name", rule="CORE-15",

@@ -239,6 +239,7 @@ class ResolverSettings:
     valid: float | None = None
     ipv4: bool = True
     ipv6: bool = True
+    status_zone: str | None = None  # kept for `dump`; there are no statistics yet
     timeout: float | None = 30.0
 
 

@@ -181,7 +181,8 @@ def resolver_words(resolver: ResolverSettings) -> list[bytes]:
     text += [f"valid={word(resolver.valid)}"] if resolver.valid is not None else []
     text += ["ipv4=off"] if not resolver.ipv4 else []
     text += ["ipv6=off"] if not resolver.ipv6 else []
-    return [part.encode() for part in text]
+    text += [f"status_zone={resolver.status_zone}"] if resolver.status_zone is not None else []
+    return [os.fsencode(part) for part in text]
 
 
 def listen_words(listen: Listen) -> list[bytes]:
