@@ -107,10 +107,14 @@ def silence(query: Query) -> list[Step]:
     return []
 
 
-class Zone:
-    """What is answered to which question, and the questions that came. NXDOMAIN unless told otherwise."""
+NXDOMAIN = answer(rcode=3)
 
-    def __init__(self) -> None:
+
+class Zone:
+    """What is answered to which question, `default` to all others, and the questions that came."""
+
+    def __init__(self, default: Reply = NXDOMAIN) -> None:
+        self._default = default
         self.queries: list[Query] = []
         self._replies: dict[tuple[str, str, str], Reply] = {}
 
@@ -139,7 +143,7 @@ class Zone:
     def answer(self, query: Query) -> Sequence[Step]:
         self.queries.append(query)
         name, kind = query.asks
-        return self._replies.get((name.lower(), kind, query.transport), answer(rcode=3))(query)
+        return self._replies.get((name.lower(), kind, query.transport), self._default)(query)
 
 
 def reverse_name(address: str) -> str:

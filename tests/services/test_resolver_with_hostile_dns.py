@@ -14,7 +14,7 @@ from trio.testing import MockClock
 
 from refproxy.config.settings import ResolverSettings, TcpAddress
 from refproxy.services.resolver import Resolver
-from tests.dns_server import CLOSE, MemoryDns, Query, Send, Step, answer
+from tests.dns_server import CLOSE, MemoryDns, Query, Send, Step, Zone, answer
 
 CLIENT = "192.0.2.7"
 NAME = re.compile(rb"[a-z0-9.-]+|\[UNAVAILABLE\]|\[TEMPUNAVAIL\]")
@@ -60,7 +60,7 @@ def test_any_octets_give_a_name_in_time(answers: Sequence[bytes], cuts: bool) ->
                 steps: list[Step] = [Send(message)]
                 return [*steps, CLOSE] if cuts and query.transport == "TCP" else steps
 
-            memory.zone.answer = reply  # type: ignore[method-assign]
+            memory.zone = Zone(default=reply)
             resolver = Resolver(ResolverSettings((TcpAddress("::1", 53),)), memory.open_udp, memory.dial)
             lines: list[str] = []
             name = await resolver.client_name(CLIENT, lines.append)
