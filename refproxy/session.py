@@ -7,6 +7,7 @@ import os
 import secrets
 import time
 import traceback
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import assert_never
@@ -17,6 +18,7 @@ from refproxy.backend import log_in
 from refproxy.config.settings import Address, Listen, LogLevel, MailProtocol, ProxyHeader, TcpAddress
 from refproxy.converse import converse
 from refproxy.dialogue.client import Client, ClientCore
+from refproxy.dialogue.login import Route
 from refproxy.dialogue.protocols import PROTOCOLS
 from refproxy.dialogue.turn import Authenticate, Close, Connect, End, Relay, StartTls, Turn
 from refproxy.errors import AuthUnavailable, BackendFailure, FailureKind, PeerError, Side, WireError
@@ -42,7 +44,8 @@ from refproxy.observe.events import (
 from refproxy.observe.stream import EventStream
 from refproxy.server import Server
 from refproxy.services.auth import ask_auth_server
-from refproxy.wire.auth_http import Accepted, AuthRequest, Refused, format_tls_lines, printable
+from refproxy.services.resolver import NotResolved, Resolver
+from refproxy.wire.auth_http import Accepted, AuthRequest, Refused, format_tls_lines, is_host_name, printable
 from refproxy.wire.proxy_header import Endpoints, format_v1, format_v2
 from refproxy.wire.proxy_header_in import Conveyed, auth_lines
 from refproxy.wire.real_ip import real_client
@@ -151,6 +154,8 @@ class Session:
                 end = await self._take_proxy_header() or await self._begin_in_tls()
             if end is not None:
                 return end
+        if self._server.resolver is not None and PROTOCOLS[self._settings.protocol].looks_up_client:
+            await self._look_up_name(self._server.resolver)
         return None
 
     async def _take_proxy_header(self) -> End | None:
@@ -197,6 +202,12 @@ class Session:
             self._events.emit(Noted(self.info, refusal.log))
         return facts
 
+    async def _look_up_name(self, resolver: Resolver) -> None:
+        """Confirm the client's host name (core rules, section 8); the greeting waits, no other session does."""
+        facts = self._client.tls
+        if facts is None or refuse_certificate(facts, self._settings.tls.verify_client) is None:
+            self._client.name = await resolver.client_name(self._peers.client_ip, self._tell_lookup, self._tell_action)
+
     # What the core asks for.
 
     async def _answer(self, ask: StartTls | Authenticate | Connect) -> Turn:
@@ -234,7 +245,13 @@ class Session:
         )
         exchanged = self._tell_auth if self._events.verbose else None
         try:
-            verdict = await ask_auth_server(settings.auth_http, request, self._dial, exchanged)
+            verdict = await ask_auth_server(
+                settings.auth_http,
+                request,
+                self._dial,
+                exchanged,
+                names_allowed=self._server.resolver is not None,
+            )
         except AuthUnavailable as unavailable:
             self._events.emit(WentWrong(self.info, str(unavailable)))
             return self._core.auth_unavailable()
@@ -258,7 +275,7 @@ class Session:
             with trio.fail_after(settings.timeout):
                 self._backend, octets = await log_in(
                     route,
-                    (route.host,),
+                    await self._hosts_of(route),
                     self._dial,
                     self._server.backend_tls.connect,
                     _BackendTell(self),
@@ -272,6 +289,18 @@ class Session:
         self.info.action = "proxying"
         self._events.emit(Noted(self.info, "client logged in"))
         return self._core.logged_in(octets)
+
+    async def _hosts_of(self, route: Route) -> Sequence[str]:
+        """The IP addresses of a route whose host may be a name (AUTH-100). Raises BackendFailure."""
+        if not is_host_name(route.host.encode("ascii")):
+            return (route.host,)
+        resolver = self._server.resolver
+        assert resolver is not None, "names are not allowed without one"
+        self.info.action = "resolving upstream"
+        try:
+            return await resolver.addresses(route.host, self._tell_lookup)
+        except NotResolved as failed:
+            raise BackendFailure(FailureKind.UNKNOWN_HOST, str(failed)) from failed
 
     def _backend_failed(self, failure: BackendFailure) -> Turn:
         """A slow backend is told at info, as Angie does (CORE-34); all else is the operator's business."""
@@ -346,6 +375,12 @@ class Session:
                 await self._lines.close_after_reply()
 
     # What readers are told.
+
+    def _tell_action(self, action: str) -> None:
+        self.info.action = action
+
+    def _tell_lookup(self, text: str) -> None:
+        self._events.emit(WentWrong(self.info, text))
 
     def _tell_auth(self, request: bytes, answer: bytes) -> None:
         self._events.emit(LineSent(self.info, Side.AUTH, _text(request)))
