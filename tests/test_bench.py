@@ -15,9 +15,11 @@ import pytest
 
 from scripts.benchmarks.__main__ import arguments, main
 from scripts.benchmarks.figures import format_json, format_table
-from scripts.benchmarks.generator import Load, LoadError
-from scripts.benchmarks.proxies import BenchError, cpu_seconds, nginx_like
-from scripts.benchmarks.sessions import Sample, describe_load, summarize
+from scripts.benchmarks.load import LoadError
+from scripts.benchmarks.proxies import BenchError, Program, cpu_seconds, nginx_like, refproxy
+from scripts.benchmarks.sessions import summarize
+from scripts.benchmarks.sessions_load import Load
+from scripts.benchmarks.stage import Cost, describe_costs
 
 
 @pytest.mark.parametrize(
@@ -85,12 +87,17 @@ def test_a_mail_module_to_load_comes_first_in_the_file(tmp_path: Path) -> None:
     assert found.preamble == f"load_module {module};\n"
 
 
-OURS = [Sample(cpu=cpu, generator_cpu=0.1, servers_cpu=0.2, rate=100.0) for cpu in (3.0, 1.0, 2.0)]
-THEIRS = [Sample(cpu=0.5, generator_cpu=0.1, servers_cpu=0.2, rate=400.0)]
+def cost(proxy: float, wall: float) -> Cost:
+    return Cost(proxy, generator=0.1, servers=0.2, wall=wall)
+
+
+ANGIE = Program("angie", ("/angie",))
+OURS = {refproxy(): [cost(proxy, wall=20.0) for proxy in (6.0, 2.0, 4.0)]}
+BOTH = {**OURS, ANGIE: [cost(1.0, wall=5.0)]}
 
 
 def test_the_summary_holds_medians_ratio_and_spreads() -> None:
-    cpu, rate = summarize("imap", OURS, THEIRS)
+    cpu, rate = summarize("imap", 2000, BOTH)
     assert (cpu.name, cpu.unit, cpu.refproxy, cpu.spread, cpu.peer, cpu.peer_spread, cpu.ratio) == (
         "session-cpu-imap", "ms", 2.0, 1.0, 0.5, 0.0, 4.0,
     )  # fmt: skip
@@ -99,7 +106,7 @@ def test_the_summary_holds_medians_ratio_and_spreads() -> None:
 
 
 def test_the_json_names_the_peer() -> None:
-    (figure, _), (alone, _) = summarize("imap", OURS, THEIRS), summarize("imap", OURS)
+    (figure, _), (alone, _) = summarize("imap", 2000, BOTH), summarize("imap", 2000, OURS)
     expected = {"name": "session-cpu-imap", "unit": "ms", "refproxy": 2.0, "angie": 0.5, "ratio": 4.0, "spread": 1.0}
     assert json.loads(format_json([figure], "angie")) == {"figures": [expected]}
     assert json.loads(format_json([alone], "nginx"))["figures"][0] | {"nginx": None, "ratio": None} == alone.as_json(
@@ -108,11 +115,10 @@ def test_the_json_names_the_peer() -> None:
 
 
 def test_a_rate_that_is_not_the_proxys_own_says_so() -> None:
-    waiting = Sample(cpu=1.0, generator_cpu=0.1, servers_cpu=0.2, rate=500.0)
-    saturated = Sample(cpu=1.0, generator_cpu=0.1, servers_cpu=0.2, rate=950.0)
-    assert "limited by the load" in describe_load("imap", "nginx", [waiting])
-    assert describe_load("imap", "refproxy", [saturated]).endswith(
-        "load generator 0.100, servers 0.200; proxy busy 95% of a core"
+    waiting, saturated = cost(1.0, wall=2.0), cost(1.0, wall=1.05)
+    assert "limited by the load" in describe_costs("imap", "nginx", [waiting], "ms per session", 1.0)
+    assert describe_costs("imap", "refproxy", [saturated], "ms per session", 10.0) == (
+        "imap refproxy: CPU ms per session 10.000, load generator 1.000, servers 2.000; proxy busy 95% of a core"
     )
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from scripts.benchmarks.figures import format_json, format_table
 from scripts.benchmarks.proxies import PROTOCOLS, BenchError, Program, installed_nginx, nginx_like, refproxy
-from scripts.benchmarks.sessions import run_sessions
+from scripts.benchmarks.sessions import Amount, run_sessions
 
 
 def arguments(words: list[str] | None = None) -> argparse.Namespace:
@@ -77,7 +77,8 @@ def main(words: list[str] | None = None) -> int:
     try:
         other = find_peer(options.peer)
         programs = [refproxy()] if other is None else [refproxy(), other]
-        figures = run_sessions(programs, protocols, options.sessions, options.concurrency, options.repetitions)
+        amount = Amount(options.sessions, options.concurrency, options.repetitions)
+        figures = run_sessions(programs, protocols, amount)
         peer_name = other.name if other else "nginx"
         print(format_table(figures, peer_name))
         if options.json:

@@ -35,6 +35,14 @@ class Program:
     name: str
     command: tuple[str, ...]
     preamble: str = ""
+    is_peer: bool = True
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What a benchmark asks of the configuration, of every proxy alike."""
+
+    connections: int
 
 
 @dataclass(frozen=True)
@@ -67,7 +75,7 @@ def cpu_seconds(pid: int) -> float:
 
 
 def refproxy() -> Program:
-    return Program("refproxy", (sys.executable, "-m", "refproxy", "run"))
+    return Program("refproxy", (sys.executable, "-m", "refproxy", "run"), is_peer=False)
 
 
 def installed_nginx() -> Program:
@@ -97,24 +105,24 @@ def nginx_like(name: str, path: str) -> Program:
     return Program(name, (path, "-e", "stderr", "-g", "daemon off; master_process off;"), preamble)
 
 
-def configuration(auth_port: int, ports: dict[str, int], home: Path, connections: int) -> str:
+def configuration(setting: Setting, auth_port: int, ports: dict[str, int], home: Path) -> str:
     """The same for every proxy."""
     servers = "".join(f"  server {{ listen {LOOPBACK}:{port}; protocol {name}; }}\n" for name, port in ports.items())
     return (
         f"worker_processes 1;\npid {home}/pid;\nerror_log {home}/error.log;\n"
-        f"events {{ worker_connections {connections}; }}\n"
+        f"events {{ worker_connections {setting.connections}; }}\n"
         "mail {\n  server_name mx.example;\n  xclient on;\n"
         f"  auth_http {LOOPBACK}:{auth_port}/auth;\n{servers}}}\n"
     )
 
 
 @contextmanager
-def run_proxy(program: Program, auth_port: int, home: Path, connections: int) -> Iterator[Running]:
+def run_proxy(program: Program, setting: Setting, auth_port: int, home: Path) -> Iterator[Running]:
     """Run one proxy, with its files in `home`, for the block. Raises BenchError when it does not start."""
     home.mkdir()
     ports = dict(zip(PROTOCOLS, free_ports(len(PROTOCOLS)), strict=True))
     file = home / "mail.conf"
-    file.write_text(program.preamble + configuration(auth_port, ports, home, connections))
+    file.write_text(program.preamble + configuration(setting, auth_port, ports, home))
     with (home / "output").open("w") as output:
         command = [*program.command, "-p", str(home), "-c", str(file)]
         process = subprocess.Popen(command, stdout=output, stderr=output, process_group=0)
