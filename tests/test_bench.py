@@ -4,22 +4,38 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import socket
+import ssl
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from scripts.benchmarks.__main__ import arguments, main
-from scripts.benchmarks.figures import format_json, format_table
-from scripts.benchmarks.load import LoadError
-from scripts.benchmarks.proxies import BenchError, Program, cpu_seconds, nginx_like, refproxy
+from scripts.benchmarks.__main__ import arguments, main, measure
+from scripts.benchmarks.certificate import make_certificate
+from scripts.benchmarks.figures import Figure, figure, format_json, format_table
+from scripts.benchmarks.load import LoadError, Transport
+from scripts.benchmarks.proxies import (
+    PROTOCOLS,
+    TICKS,
+    BenchError,
+    Program,
+    Setting,
+    configuration,
+    cpu_seconds,
+    nginx_like,
+    refproxy,
+)
 from scripts.benchmarks.sessions import summarize
 from scripts.benchmarks.sessions_load import Load
-from scripts.benchmarks.stage import Cost, describe_costs
+from scripts.benchmarks.stage import Cost, compare, describe_costs, describe_tls
+from tests.interop.processes import find_program
 
 
 @pytest.mark.parametrize(
@@ -32,6 +48,7 @@ from scripts.benchmarks.stage import Cost, describe_costs
         (["sessions", "--peer", "sendmail"], 'neither "nginx" nor "none" nor a path'),
         (["sessions", "--peer", "./missing"], "'./missing' is not a program"),
         (["sessions", "--json", "missing/out.json"], "'missing/out.json' cannot be written"),
+        (["sessions", "--peer", "none", "--peer-only"], "--peer-only needs a peer"),
     ],
 )
 def test_wrong_arguments_are_usage_errors(
@@ -130,13 +147,88 @@ def test_a_childs_time_is_counted_while_it_lives_and_after() -> None:
         child.stdout.readline()
         assert cpu_seconds(os.getpid()) - before >= 0.1
         child.communicate(b"\n")
-    assert cpu_seconds(os.getpid()) - before >= 0.1
+    assert cpu_seconds(os.getpid()) - before >= 0.1 - 2 / TICKS  # of a child that ended, both times are cut to ticks
+
+
+def test_what_used_nothing_has_no_spread_and_no_ratio() -> None:
+    idle = compare("idle-cpu", "%", {refproxy(): [0.0, 0.0], ANGIE: [0.0, 1.0, 0.0]}, float)
+    assert (idle.refproxy, idle.spread, idle.peer, idle.peer_spread, idle.ratio) == (0.0, 0.0, 0.0, 1.0, None)
+
+
+def test_a_peer_can_be_shown_alone() -> None:
+    (alone, _) = summarize("imap", 2000, {ANGIE: BOTH[ANGIE]})
+    expected = {"name": "session-cpu-imap", "unit": "ms", "refproxy": None, "angie": 0.5, "ratio": None, "spread": None}
+    assert alone.as_json("angie") == expected
+    assert format_table([alone], "angie").splitlines()[1].split() == [
+        "session-cpu-imap", "ms", "-", "-", "0.500", "0%", "-",
+    ]  # fmt: skip
+
+
+def test_a_part_that_fails_leaves_the_others(capsys: pytest.CaptureFixture[str]) -> None:
+    def failing(_: Sequence[Program]) -> list[Figure]:
+        raise BenchError("refproxy: no greeting")
+
+    def working(programs: Sequence[Program]) -> list[Figure]:
+        return [figure(program.name, "ms", [1.0]) for program in programs]
+
+    figures, complete = measure([failing, working], [refproxy()])
+    assert ([each.name for each in figures], complete) == (["refproxy"], False)
+    assert capsys.readouterr().err == "scripts/bench: refproxy: no greeting\n"
+
+
+@pytest.mark.parametrize(
+    ("tls", "remark"),
+    [
+        (["TLSv1.3 A", "TLSv1.3 A"], False),
+        (["TLSv1.3 A", "TLSv1.2 A"], True),
+    ],
+)
+def test_different_tls_is_pointed_out(tls: list[str], remark: bool) -> None:
+    costs = [[replace(cost(1.0, wall=2.0), tls=each)] * 2 for each in tls]
+    line = describe_tls("imap-tls", dict(zip([refproxy(), ANGIE], costs, strict=True)))
+    assert f"ECDSA P-256: refproxy {tls[0]}; angie {tls[1]}" in line
+    assert ("NOT THE SAME" in line) is remark
+
+
+PATIENCE = 20.0  # seconds; a fault of a test ends as a failure, not as a test that waits for ever
 
 
 @pytest.fixture
 def listener() -> Iterator[socket.socket]:
     with socket.create_server(("127.0.0.1", 0)) as sock:
+        sock.settimeout(PATIENCE)
         yield sock
+
+
+@pytest.fixture
+def server_context(tmp_path: Path) -> ssl.SSLContext:
+    certificate = make_certificate(tmp_path)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate.chain, certificate.key)
+    return context
+
+
+@contextmanager
+def imap_server(
+    listener: socket.socket, replies: Sequence[bytes], context: ssl.SSLContext | None = None, *, lines: int = 1
+) -> Iterator[int]:
+    """One session: replies, with a line awaited after each of the first `lines`. The port is the value."""
+
+    def serve() -> None:
+        sock, _ = listener.accept()
+        sock.settimeout(PATIENCE)
+        with context.wrap_socket(sock, server_side=True) if context else sock as stream:
+            for number, reply in enumerate(replies):
+                stream.sendall(reply)
+                if number < lines:
+                    stream.recv(1000)
+
+    server = threading.Thread(target=serve)
+    server.start()
+    try:
+        yield int(listener.getsockname()[1])
+    finally:
+        server.join()
 
 
 @pytest.mark.parametrize(
@@ -146,33 +238,101 @@ def listener() -> Iterator[socket.socket]:
         ([b"* OK hi\r\n", b"* BAD inter", b"nal\r\n"], r"step 2: got a close after b'\* BAD internal\\r\\n'"),
     ],
 )
-def test_a_failed_session_ends_the_load(replies: list[bytes], complaint: str, listener: socket.socket) -> None:
-    def serve() -> None:
-        sock, _ = listener.accept()
-        with sock:
-            for number, reply in enumerate(replies):
-                sock.sendall(reply)
-                if number == 0:
-                    sock.recv(1000)
+@pytest.mark.parametrize("transport", Transport)
+def test_a_failed_session_ends_the_load(
+    replies: list[bytes],
+    complaint: str,
+    transport: Transport,
+    listener: socket.socket,
+    server_context: ssl.SSLContext,
+) -> None:
+    context = server_context if transport is Transport.TLS else None
+    with imap_server(listener, replies, context) as port, pytest.raises(LoadError, match=complaint):
+        Load("imap", port, sessions=1, concurrency=1, context=transport.context()).run()
 
-    server = threading.Thread(target=serve)
-    server.start()
-    try:
-        with pytest.raises(LoadError, match=complaint):
-            Load("imap", listener.getsockname()[1], sessions=1, concurrency=1).run()
-    finally:
-        server.join()
+
+def test_a_session_over_tls_names_what_was_negotiated(listener: socket.socket, server_context: ssl.SSLContext) -> None:
+    server_context.maximum_version = ssl.TLSVersion.TLSv1_2
+    server_context.set_ciphers("ECDHE-ECDSA-AES128-GCM-SHA256")
+    replies = [b"* OK hi\r\n", b"a OK\r\n", b"b OK\r\n", b"c OK\r\n"]
+    with imap_server(listener, replies, server_context, lines=3) as port:
+        load = Load("imap", port, sessions=1, concurrency=1, context=Transport.TLS.context())
+        load.run()
+    assert load.tls == "TLSv1.2 ECDHE-ECDSA-AES128-GCM-SHA256"
+
+
+def test_a_port_without_tls_ends_the_load(listener: socket.socket) -> None:
+    # Found when the handshake begins or when it goes on, as the greeting comes early or late.
+    with (
+        imap_server(listener, [b"* OK hi\r\n"]) as port,
+        pytest.raises((ssl.SSLError, LoadError), match="WRONG_VERSION_NUMBER"),
+    ):
+        Load("imap", port, sessions=1, concurrency=1, context=Transport.TLS.context()).run()
+
+
+COLUMNS = {"name", "unit", "refproxy", "nginx", "ratio", "spread"}
+
+
+def names_of_a_run(file: Path, words: Sequence[str]) -> list[str]:
+    """Run the command; the names of the figures it wrote."""
+    assert main([*words, "--json", str(file)]) == 0
+    figures = json.loads(file.read_text())["figures"]
+    assert all(set(figure) == COLUMNS for figure in figures)
+    return [figure["name"] for figure in figures]
+
+
+TINY = {
+    "sessions": (
+        ["-n", "20", "--concurrency", "4"],
+        [f"session-{kind}-{protocol}" for protocol in PROTOCOLS for kind in ("cpu", "rate")],
+    ),
+}
+TINY_TLS = {
+    "sessions": (
+        ["--tls", "-n", "20", "--concurrency", "4"],
+        [f"session-{kind}-{protocol}-tls" for protocol in PROTOCOLS for kind in ("cpu", "rate")],
+    ),
+}
 
 
 @pytest.mark.slow
-def test_a_tiny_run_writes_its_figures(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    file = tmp_path / "out.json"
-    words = ["sessions", "-n", "20", "--repetitions", "1", "--concurrency", "4", "--peer", "none", "--json", str(file)]
-    assert main(words) == 0
-    figures = json.loads(file.read_text())["figures"]
-    protocols = ("imap", "smtp", "pop3")
-    assert [figure["name"] for figure in figures] == [
-        f"session-{kind}-{protocol}" for protocol in protocols for kind in ("cpu", "rate")
-    ]
-    assert all(set(figure) == {"name", "unit", "refproxy", "nginx", "ratio", "spread"} for figure in figures)
+@pytest.mark.parametrize("command", TINY)
+def test_a_tiny_run_writes_its_figures(command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words, names = TINY[command]
+    assert names_of_a_run(tmp_path / "out", [command, *words, "--repetitions", "1", "--peer", "none"]) == names
     assert "load generator" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("command", TINY_TLS)
+def test_a_tiny_run_over_tls_writes_its_figures(
+    command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words, names = TINY_TLS[command]
+    need_refproxy_with_tls(tmp_path)
+    assert names_of_a_run(tmp_path / "out", [command, *words, "--repetitions", "1", "--peer", "none"]) == names
+    assert "refproxy TLSv1.3" in capsys.readouterr().out
+
+
+def need_refproxy_with_tls(directory: Path) -> None:
+    """Skip while refproxy itself says that it has no TLS on listeners; from then on the test checks it."""
+    file = directory / "mail.conf"
+    file.write_text(configuration(Setting(100, make_certificate(directory)), 1, {"imap": 1}, directory))
+    command = [sys.executable, "-m", "refproxy", "test", "-c", str(file)]
+    shown = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60).stderr
+    assert "test is successful" in shown
+    if re.search('not effective yet: .*"listen … ssl"', shown):
+        pytest.skip("refproxy says that TLS on listeners is not effective yet")
+
+
+@pytest.mark.slow
+@pytest.mark.interop
+@pytest.mark.parametrize("command", TINY_TLS)
+def test_a_tiny_run_over_tls_measures_nginx(command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words, names = TINY_TLS[command]
+    nginx = find_program("nginx", "nginx")
+    assert (
+        names_of_a_run(tmp_path / "out", [command, *words, "--repetitions", "1", "--peer", nginx, "--peer-only"])
+        == names
+    )
+    assert "nginx TLSv1.3" in capsys.readouterr().out

@@ -9,10 +9,12 @@ from __future__ import annotations
 import json
 import signal
 import socket
+import ssl
 import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from enum import StrEnum
 
 from scripts.benchmarks.reactor import LOOPBACK
 
@@ -78,17 +80,63 @@ class Dialogue:
         return LoadError(f"{self.name} session, step {self.step + 1}: {found}, wanted {wanted!r}")
 
 
-def connect(port: int) -> socket.socket:
-    """A blocking connection; over the loopback, to a proxy that listens, it is made without waiting."""
-    return socket.create_connection((LOOPBACK, port))
+class Transport(StrEnum):
+    """What the sessions run over."""
+
+    PLAIN = "plain"
+    TLS = "tls"
+
+    def context(self) -> ssl.SSLContext | None:
+        """For TLS: without verification, as the proxies are measured and the client does no more than it must."""
+        if self is Transport.PLAIN:
+            return None
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        return context
+
+
+def connect(port: int, context: ssl.SSLContext | None) -> socket.socket:
+    """A connection, with TLS if there is a context.
+
+    Over the loopback, to a proxy that listens, a connection is made without waiting. A TLS handshake is only begun, and
+    the socket never blocks then; whoever reads goes on with the handshake. It offers no session of an earlier
+    connection, so the handshake is a full one.
+    """
+    sock = socket.create_connection((LOOPBACK, port))
+    if context is None:
+        return sock
+    sock.setblocking(False)
+    # What follows the handshake would else wait for the acknowledgement of its last message, which may be delayed.
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, True)
+    tls = context.wrap_socket(sock, do_handshake_on_connect=False)
+    try:
+        tls.do_handshake()
+    except ssl.SSLWantReadError:
+        pass
+    except OSError:
+        tls.close()
+        raise
+    return tls
+
+
+def negotiated(sock: socket.socket) -> str:
+    """The TLS version and cipher of a connection whose handshake is done; "" without TLS."""
+    if not isinstance(sock, ssl.SSLSocket):
+        return ""
+    name, version, _ = sock.cipher() or ("no cipher", "no TLS", 0)
+    return f"{sock.version() or version} {name}"
 
 
 @dataclass(frozen=True)
 class Report:
-    """What a generator says of what it just did: seconds that passed, and CPU seconds of its own."""
+    """What a generator says of what it just did.
+
+    `wall` and `cpu` are the seconds that passed and its own CPU seconds; `tls` is what was negotiated, "" without TLS.
+    """
 
     wall: float
     cpu: float
+    tls: str
 
 
 class Stopwatch:
@@ -97,9 +145,9 @@ class Stopwatch:
     def __init__(self) -> None:
         self.wall, self.cpu = time.perf_counter(), time.process_time()
 
-    def report(self) -> None:
+    def report(self, tls: str) -> None:
         wall, cpu = time.perf_counter() - self.wall, time.process_time() - self.cpu
-        print(json.dumps(asdict(Report(wall, cpu))), flush=True)
+        print(json.dumps(asdict(Report(wall, cpu, tls))), flush=True)
 
 
 def run_program(main: Callable[[list[str]], None]) -> int:

@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from scripts.benchmarks.certificate import Certificate
 from scripts.benchmarks.reactor import LOOPBACK
 
 PROTOCOLS = ("imap", "smtp", "pop3")
@@ -43,6 +44,7 @@ class Setting:
     """What a benchmark asks of the configuration, of every proxy alike."""
 
     connections: int
+    certificate: Certificate | None = None  # the listeners speak TLS from the first octet
 
 
 @dataclass(frozen=True)
@@ -107,12 +109,22 @@ def nginx_like(name: str, path: str) -> Program:
 
 def configuration(setting: Setting, auth_port: int, ports: dict[str, int], home: Path) -> str:
     """The same for every proxy."""
-    servers = "".join(f"  server {{ listen {LOOPBACK}:{port}; protocol {name}; }}\n" for name, port in ports.items())
+    ssl, directives = "", ""
+    if setting.certificate:
+        ssl = " ssl"
+        # The versions are named because programs differ in their default, and would not be compared in the same one.
+        directives += (
+            f"  ssl_certificate {setting.certificate.chain};\n  ssl_certificate_key {setting.certificate.key};\n"
+            "  ssl_protocols TLSv1.2 TLSv1.3;\n"
+        )
+    servers = "".join(
+        f"  server {{ listen {LOOPBACK}:{port}{ssl}; protocol {name}; }}\n" for name, port in ports.items()
+    )
     return (
         f"worker_processes 1;\npid {home}/pid;\nerror_log {home}/error.log;\n"
         f"events {{ worker_connections {setting.connections}; }}\n"
         "mail {\n  server_name mx.example;\n  xclient on;\n"
-        f"  auth_http {LOOPBACK}:{auth_port}/auth;\n{servers}}}\n"
+        f"  auth_http {LOOPBACK}:{auth_port}/auth;\n{directives}{servers}}}\n"
     )
 
 

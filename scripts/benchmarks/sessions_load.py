@@ -1,22 +1,27 @@
 """The load of the benchmark `sessions`: N sessions, each a login, one command and a logout.
 
-Arguments after the limit: PROTOCOL PORT SESSIONS CONCURRENCY.
+Arguments after the limit: PROTOCOL PORT TRANSPORT SESSIONS CONCURRENCY.
 """
 
 from __future__ import annotations
 
 import socket
+import ssl
 import sys
 
-from scripts.benchmarks.load import SCRIPTS, Dialogue, Stopwatch, connect, run_program
+from scripts.benchmarks.load import SCRIPTS, Dialogue, Stopwatch, Transport, connect, negotiated, run_program
 from scripts.benchmarks.reactor import Connection, Loop
 
 
 class Load:
     """Walks one script N times, at most `concurrency` at once."""
 
-    def __init__(self, protocol: str, port: int, sessions: int, concurrency: int) -> None:
-        self.protocol, self.port = protocol, port
+    tls = ""  # what was negotiated
+
+    def __init__(
+        self, protocol: str, port: int, sessions: int, concurrency: int, context: ssl.SSLContext | None = None
+    ) -> None:
+        self.protocol, self.port, self.context = protocol, port, context
         self.concurrency, self.to_start, self.to_finish = concurrency, sessions, sessions
         self.loop = Loop()
 
@@ -28,7 +33,7 @@ class Load:
 
     def start_session(self) -> None:
         self.to_start -= 1
-        Session(self, connect(self.port))
+        Session(self, connect(self.port, self.context))
 
     def session_finished(self) -> None:
         self.to_finish -= 1
@@ -46,6 +51,7 @@ class Session(Connection):
         self.load, self.dialogue = load, Dialogue(load.protocol, SCRIPTS[load.protocol])
 
     def received(self, data: bytes) -> None:
+        self.load.tls = self.load.tls or negotiated(self.socket)
         if line := self.dialogue.receive(data):
             self.send(line)
 
@@ -56,10 +62,12 @@ class Session(Connection):
 
 
 def main(words: list[str]) -> None:
-    protocol, numbers = words[0], map(int, words[1:])
+    protocol, port, transport, sessions, concurrency = words
+    context = Transport(transport).context()
     watch = Stopwatch()
-    Load(protocol, *numbers).run()
-    watch.report()
+    load = Load(protocol, int(port), int(sessions), int(concurrency), context)
+    load.run()
+    watch.report(load.tls)
 
 
 if __name__ == "__main__":

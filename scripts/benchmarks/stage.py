@@ -18,8 +18,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
+from scripts.benchmarks.certificate import KEY, make_certificate
 from scripts.benchmarks.figures import Figure, figure
-from scripts.benchmarks.load import Report
+from scripts.benchmarks.load import Report, Transport
 from scripts.benchmarks.proxies import STOP_LIMIT, BenchError, Program, Running, Setting, cpu_seconds, run_proxy
 
 BUSY = 0.8  # of a core: below it the proxy was waiting for the load, and a rate is not its own
@@ -44,10 +45,12 @@ class Stage:
 
 
 @contextmanager
-def run_stage(programs: Sequence[Program], setting: Setting) -> Iterator[Stage]:
+def run_stage(programs: Sequence[Program], transport: Transport, connections: int) -> Iterator[Stage]:
     """Run the world and every program, with the same configuration, for the block. Raises BenchError."""
     with ExitStack() as stack:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-")))
+        certificate = make_certificate(directory) if transport is Transport.TLS else None
+        setting = Setting(connections, certificate)
         world = stack.enter_context(run_world())
         running = {
             program: stack.enter_context(run_proxy(program, setting, world.auth_port, directory / str(number)))
@@ -120,12 +123,13 @@ def run_load(module: str, proxy: Running, *words: object, limit: int) -> Iterato
 
 @dataclass(frozen=True)
 class Cost:
-    """What one load cost: CPU seconds of proxy, load generator and servers, and the seconds that passed."""
+    """What one load cost: CPU seconds of proxy, load generator and servers; the seconds that passed; the TLS used."""
 
     proxy: float
     generator: float
     servers: float
     wall: float
+    tls: str = ""
 
     @property
     def proxy_busy(self) -> float:
@@ -142,6 +146,7 @@ def measure_cost(proxy: Running, world: World, run: Callable[[], Report]) -> Cos
         generator=report.cpu,
         servers=cpu_seconds(world.pid) - servers_before,
         wall=report.wall,
+        tls=report.tls,
     )
 
 
@@ -175,3 +180,12 @@ def describe_costs(label: str, name: str, costs: Sequence[Cost], unit: str, scal
         f"proxy busy {busy:.0%} of a core"
     )
     return line if busy >= BUSY else line + ": its rate is limited by the load or the machine"
+
+
+def describe_tls(label: str, samples: Mapping[Program, Sequence[Cost]]) -> str:
+    """Which TLS the programs negotiated, and whether it was the same."""
+    found = {program.name: sorted({cost.tls for cost in costs}) for program, costs in samples.items()}
+    each = "; ".join(f"{name} {', '.join(tls)}" for name, tls in found.items())
+    line = f"{label} full handshakes, certificate {KEY}: {each}"
+    same = len({tuple(tls) for tls in found.values()}) == 1
+    return line if same else line + ": NOT THE SAME, so ratios compare versions and ciphers, too"
