@@ -17,7 +17,9 @@ from pathlib import Path
 
 import pytest
 
+from scripts.benchmarks import relay
 from scripts.benchmarks.__main__ import arguments, main, measure
+from scripts.benchmarks.bulk import send_bulk, take_bulk
 from scripts.benchmarks.certificate import make_certificate
 from scripts.benchmarks.figures import Figure, figure, format_json, format_table
 from scripts.benchmarks.load import LoadError, Transport
@@ -32,6 +34,7 @@ from scripts.benchmarks.proxies import (
     nginx_like,
     refproxy,
 )
+from scripts.benchmarks.relay_load import Direction
 from scripts.benchmarks.sessions import summarize
 from scripts.benchmarks.sessions_load import Load
 from scripts.benchmarks.stage import Cost, compare, describe_costs, describe_tls
@@ -48,6 +51,7 @@ from tests.interop.processes import find_program
         (["sessions", "--peer", "sendmail"], 'neither "nginx" nor "none" nor a path'),
         (["sessions", "--peer", "./missing"], "'./missing' is not a program"),
         (["sessions", "--json", "missing/out.json"], "'missing/out.json' cannot be written"),
+        (["relay", "--variant", "32k"], "invalid choice: '32k'"),
         (["sessions", "--peer", "none", "--peer-only"], "--peer-only needs a peer"),
     ],
 )
@@ -129,6 +133,16 @@ def test_the_json_names_the_peer() -> None:
     assert json.loads(format_json([alone], "nginx"))["figures"][0] | {"nginx": None, "ratio": None} == alone.as_json(
         "nginx"
     )
+
+
+def test_the_cpu_of_a_relay_is_that_of_both_directions() -> None:
+    samples = {Direction.DOWN: BOTH, Direction.UP: {program: costs[::-1] for program, costs in BOTH.items()}}
+    down, up, cpu = relay.summarize(relay.Variant.TLS, relay.GIB // 2, samples)
+    assert [each.name for each in (down, up, cpu)] == ["relay-down-tls", "relay-up-tls", "cpu-per-gib-tls"]
+    assert (down.unit, down.refproxy, up.ratio) == ("MB/s", relay.GIB / 2 / 20 / 1e6, 0.25)
+    assert (cpu.unit, cpu.refproxy, cpu.peer) == ("s/GiB", 10.0, 2.0)
+    (alone,) = relay.summarize(relay.Variant.LARGE, relay.GIB, {Direction.DOWN: OURS})
+    assert alone.name == "relay-down-64k"
 
 
 def test_a_rate_that_is_not_the_proxys_own_says_so() -> None:
@@ -270,6 +284,16 @@ def test_a_port_without_tls_ends_the_load(listener: socket.socket) -> None:
         Load("imap", port, sessions=1, concurrency=1, context=Transport.TLS.context()).run()
 
 
+def test_bulk_that_ends_early_is_a_fault() -> None:
+    sender, taker = socket.socketpair()
+    with sender, taker:
+        send_bulk(sender, 1000)
+        take_bulk(taker, 900)
+        sender.close()
+        with pytest.raises(ConnectionError, match="with 1 of 101 octets to come"):
+            take_bulk(taker, 101)
+
+
 COLUMNS = {"name", "unit", "refproxy", "nginx", "ratio", "spread"}
 
 
@@ -281,36 +305,42 @@ def names_of_a_run(file: Path, words: Sequence[str]) -> list[str]:
     return [figure["name"] for figure in figures]
 
 
-TINY = {
-    "sessions": (
-        ["-n", "20", "--concurrency", "4"],
+TINY = [
+    (
+        ["sessions", "-n", "20", "--concurrency", "4"],
         [f"session-{kind}-{protocol}" for protocol in PROTOCOLS for kind in ("cpu", "rate")],
     ),
-}
-TINY_TLS = {
-    "sessions": (
-        ["--tls", "-n", "20", "--concurrency", "4"],
+    (
+        ["relay", "--variant", "default", "--mib", "1"],
+        ["relay-down-default", "relay-up-default", "cpu-per-gib-default"],
+    ),
+    (["relay", "--variant", "64k", "--mib", "1"], ["relay-down-64k"]),
+]
+TINY_TLS = [
+    (
+        ["sessions", "--tls", "-n", "20", "--concurrency", "4"],
         [f"session-{kind}-{protocol}-tls" for protocol in PROTOCOLS for kind in ("cpu", "rate")],
     ),
-}
+    (["relay", "--variant", "tls", "--mib", "1"], ["relay-down-tls", "relay-up-tls", "cpu-per-gib-tls"]),
+]
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("command", TINY)
-def test_a_tiny_run_writes_its_figures(command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    words, names = TINY[command]
-    assert names_of_a_run(tmp_path / "out", [command, *words, "--repetitions", "1", "--peer", "none"]) == names
+@pytest.mark.parametrize(("words", "names"), TINY)
+def test_a_tiny_run_writes_its_figures(
+    words: list[str], names: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert names_of_a_run(tmp_path / "out", [*words, "--repetitions", "1", "--peer", "none"]) == names
     assert "load generator" in capsys.readouterr().out
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("command", TINY_TLS)
+@pytest.mark.parametrize(("words", "names"), TINY_TLS)
 def test_a_tiny_run_over_tls_writes_its_figures(
-    command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    words: list[str], names: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    words, names = TINY_TLS[command]
     need_refproxy_with_tls(tmp_path)
-    assert names_of_a_run(tmp_path / "out", [command, *words, "--repetitions", "1", "--peer", "none"]) == names
+    assert names_of_a_run(tmp_path / "out", [*words, "--repetitions", "1", "--peer", "none"]) == names
     assert "refproxy TLSv1.3" in capsys.readouterr().out
 
 
@@ -327,12 +357,10 @@ def need_refproxy_with_tls(directory: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.interop
-@pytest.mark.parametrize("command", TINY_TLS)
-def test_a_tiny_run_over_tls_measures_nginx(command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    words, names = TINY_TLS[command]
-    nginx = find_program("nginx", "nginx")
-    assert (
-        names_of_a_run(tmp_path / "out", [command, *words, "--repetitions", "1", "--peer", nginx, "--peer-only"])
-        == names
-    )
+@pytest.mark.parametrize(("words", "names"), TINY_TLS)
+def test_a_tiny_run_over_tls_measures_nginx(
+    words: list[str], names: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    alone = ["--repetitions", "1", "--peer", find_program("nginx", "nginx"), "--peer-only"]
+    assert names_of_a_run(tmp_path / "out", [*words, *alone]) == names
     assert "nginx TLSv1.3" in capsys.readouterr().out

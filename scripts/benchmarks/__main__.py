@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
-from scripts.benchmarks import sessions
+from scripts.benchmarks import relay, sessions
 from scripts.benchmarks.figures import Figure, format_json, format_table
 from scripts.benchmarks.load import Transport
 from scripts.benchmarks.proxies import PROTOCOLS, BenchError, Program, installed_nginx, nginx_like, refproxy
@@ -20,6 +20,7 @@ Part = Callable[[Sequence[Program]], list[Figure]]
 
 DEFAULTS = {  # quick and full
     "sessions": {"sessions": (500, 2000), "repetitions": (3, 5)},
+    "relay": {"mib": (64, 256), "repetitions": (3, 5)},
 }
 
 
@@ -41,6 +42,11 @@ def arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
     login.add_argument("--protocol", choices=[*PROTOCOLS, "all"], default="all")
     login.add_argument("-n", "--sessions", type=positive, metavar="N", help="in a repetition (default 2000)")
     login.add_argument("--concurrency", type=positive, default=20, metavar="N", help="at once (default 20)")
+    bulk = commands.add_parser(
+        "relay", parents=[common], help="many octets through a session: MB per second and CPU per GiB, down and up"
+    )
+    bulk.add_argument("--variant", choices=[*(variant.label for variant in relay.Variant), "all"], default="all")
+    bulk.add_argument("--mib", type=positive, metavar="N", help="in a repetition (default 256)")
     options = parser.parse_args(words)
     if options.peer_only and options.peer == "none":
         parser.error("--peer-only needs a peer")
@@ -58,6 +64,10 @@ def parts(options: argparse.Namespace) -> list[Part]:
             transport = Transport.TLS if options.tls else Transport.PLAIN
             plan = sessions.Plan(transport, options.sessions, options.concurrency, options.repetitions)
             return [partial(sessions.run, protocols=protocols, plan=plan)]
+        case "relay":
+            variants = [variant for variant in relay.Variant if options.variant in (variant.label, "all")]
+            bulk = relay.Plan(options.mib * relay.MIB, options.repetitions)
+            return [partial(relay.run, variant=variant, plan=bulk) for variant in variants]
         case unknown:
             raise AssertionError(unknown)
 

@@ -44,6 +44,8 @@ SCRIPTS: dict[str, Script] = {
     ],
 }
 
+LOGIN: Script = [*SCRIPTS["imap"][:1], (b"a OK", b"")]  # after it, the session is in the relay
+
 
 class LoadError(Exception):
     """A session did not go as its script says, so nothing was measured."""

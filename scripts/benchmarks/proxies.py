@@ -45,6 +45,7 @@ class Setting:
 
     connections: int
     certificate: Certificate | None = None  # the listeners speak TLS from the first octet
+    proxy_buffer: str | None = None  # the default
 
 
 @dataclass(frozen=True)
@@ -117,6 +118,8 @@ def configuration(setting: Setting, auth_port: int, ports: dict[str, int], home:
             f"  ssl_certificate {setting.certificate.chain};\n  ssl_certificate_key {setting.certificate.key};\n"
             "  ssl_protocols TLSv1.2 TLSv1.3;\n"
         )
+    if setting.proxy_buffer:
+        directives += f"  proxy_buffer {setting.proxy_buffer};\n"
     servers = "".join(
         f"  server {{ listen {LOOPBACK}:{port}{ssl}; protocol {name}; }}\n" for name, port in ports.items()
     )

@@ -45,12 +45,14 @@ class Stage:
 
 
 @contextmanager
-def run_stage(programs: Sequence[Program], transport: Transport, connections: int) -> Iterator[Stage]:
+def run_stage(
+    programs: Sequence[Program], transport: Transport, connections: int, proxy_buffer: str | None = None
+) -> Iterator[Stage]:
     """Run the world and every program, with the same configuration, for the block. Raises BenchError."""
     with ExitStack() as stack:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-")))
         certificate = make_certificate(directory) if transport is Transport.TLS else None
-        setting = Setting(connections, certificate)
+        setting = Setting(connections, certificate, proxy_buffer)
         world = stack.enter_context(run_world())
         running = {
             program: stack.enter_context(run_proxy(program, setting, world.auth_port, directory / str(number)))
