@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import resource
 import socket
 import ssl
 import subprocess
@@ -14,11 +15,12 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import TextIO
 
 import pytest
 
-from scripts.benchmarks import relay
-from scripts.benchmarks.__main__ import arguments, main, measure
+from scripts.benchmarks import idle_load, relay
+from scripts.benchmarks.__main__ import arguments, main, measure, parts
 from scripts.benchmarks.bulk import send_bulk, take_bulk
 from scripts.benchmarks.certificate import make_certificate
 from scripts.benchmarks.figures import Figure, figure, format_json, format_table
@@ -33,11 +35,12 @@ from scripts.benchmarks.proxies import (
     cpu_seconds,
     nginx_like,
     refproxy,
+    resident_octets,
 )
 from scripts.benchmarks.relay_load import Direction
 from scripts.benchmarks.sessions import summarize
 from scripts.benchmarks.sessions_load import Load
-from scripts.benchmarks.stage import Cost, compare, describe_costs, describe_tls
+from scripts.benchmarks.stage import Cost, allow_open_files, compare, describe_costs, describe_tls
 from tests.interop.processes import find_program
 
 
@@ -46,12 +49,15 @@ from tests.interop.processes import find_program
     [
         ([], "required: command"),
         (["sessions", "-n", "0"], "'0' is not a positive number"),
-        (["sessions", "--repetitions", "x"], "'x' is not a positive number"),
+        (["sessions", "--repetitions", "x"], "'x' is not a number"),
         (["sessions", "--protocol", "nntp"], "invalid choice: 'nntp'"),
         (["sessions", "--peer", "sendmail"], 'neither "nginx" nor "none" nor a path'),
         (["sessions", "--peer", "./missing"], "'./missing' is not a program"),
         (["sessions", "--json", "missing/out.json"], "'missing/out.json' cannot be written"),
         (["relay", "--variant", "32k"], "invalid choice: '32k'"),
+        (["idle", "--variant", "64k"], "invalid choice: '64k'"),
+        (["idle", "--seconds", "-1"], "'-1' is not a number"),
+        (["all", "--protocol", "imap"], "unrecognized arguments: --protocol imap"),
         (["sessions", "--peer", "none", "--peer-only"], "--peer-only needs a peer"),
     ],
 )
@@ -74,6 +80,17 @@ def test_wrong_arguments_are_usage_errors(
 def test_quick_leaves_what_was_given() -> None:
     options = arguments(["sessions", "--quick", "-n", "7"])
     assert (options.sessions, options.repetitions) == (7, 3)
+
+
+def test_each_command_has_its_own_defaults() -> None:
+    assert arguments(["relay"]).mib == 256
+    options = arguments(["idle", "--quick", "--seconds", "0"])
+    assert (options.sessions, options.seconds, options.repetitions) == (500, 0, 2)
+
+
+def test_all_is_every_configuration_of_every_benchmark() -> None:
+    singly = (["sessions"], ["sessions", "--tls"], ["relay"], ["idle"])
+    assert [len(parts(arguments(words))) for words in (*singly, ["all"])] == [1, 1, 3, 2, 7]
 
 
 def program(directory: Path, shown: str) -> str:
@@ -204,6 +221,21 @@ def test_different_tls_is_pointed_out(tls: list[str], remark: bool) -> None:
     assert ("NOT THE SAME" in line) is remark
 
 
+def test_a_childs_memory_is_counted() -> None:
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as child:
+        assert resident_octets(os.getpid()) > resident_octets(child.pid) > 0
+        child.communicate(b"\n")
+
+
+def test_more_open_files_than_the_system_allows_are_refused() -> None:
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if limits[1] == resource.RLIM_INFINITY:
+        pytest.skip("the system allows any number of open files")
+    with pytest.raises(BenchError, match="open files are needed, and only"):
+        allow_open_files(limits[1] + 1)
+    assert resource.getrlimit(resource.RLIMIT_NOFILE) == limits
+
+
 PATIENCE = 20.0  # seconds; a fault of a test ends as a failure, not as a test that waits for ever
 
 
@@ -284,6 +316,35 @@ def test_a_port_without_tls_ends_the_load(listener: socket.socket) -> None:
         Load("imap", port, sessions=1, concurrency=1, context=Transport.TLS.context()).run()
 
 
+@pytest.fixture
+def orders() -> Iterator[TextIO]:
+    """Orders that nobody gives."""
+    reader, writer = os.pipe()
+    with os.fdopen(writer, "w"), os.fdopen(reader) as stream:
+        yield stream
+
+
+def test_an_idle_session_that_ends_is_a_fault(
+    listener: socket.socket, orders: TextIO, capsys: pytest.CaptureFixture[str]
+) -> None:
+    replies = [b"* OK hi\r\n", b"a OK\r\n", b"b OK done\r\n"]
+    with (
+        imap_server(listener, replies, lines=2) as port,
+        pytest.raises(LoadError, match="idle session, held: got a close"),
+    ):
+        idle_load.Load(port, None, [1], orders).run()
+    assert set(json.loads(capsys.readouterr().out)) == {"wall", "cpu", "tls"}
+
+
+def test_an_idle_session_that_the_proxy_answers_itself_is_a_fault(listener: socket.socket, orders: TextIO) -> None:
+    replies = [b"* OK hi\r\n", b"a OK\r\n", b"b OK completed\r\n"]
+    with (
+        imap_server(listener, replies, lines=2) as port,
+        pytest.raises(LoadError, match="step 3: got b'b OK completed', wanted b'b OK done'"),
+    ):
+        idle_load.Load(port, None, [1], orders).run()
+
+
 def test_bulk_that_ends_early_is_a_fault() -> None:
     sender, taker = socket.socketpair()
     with sender, taker:
@@ -315,6 +376,7 @@ TINY = [
         ["relay-down-default", "relay-up-default", "cpu-per-gib-default"],
     ),
     (["relay", "--variant", "64k", "--mib", "1"], ["relay-down-64k"]),
+    (["idle", "--variant", "plain", "-n", "60", "--seconds", "0"], ["idle-kib", "idle-cpu"]),
 ]
 TINY_TLS = [
     (
@@ -322,6 +384,7 @@ TINY_TLS = [
         [f"session-{kind}-{protocol}-tls" for protocol in PROTOCOLS for kind in ("cpu", "rate")],
     ),
     (["relay", "--variant", "tls", "--mib", "1"], ["relay-down-tls", "relay-up-tls", "cpu-per-gib-tls"]),
+    (["idle", "--variant", "tls", "-n", "60", "--seconds", "0"], ["idle-kib-tls", "idle-cpu-tls"]),
 ]
 
 

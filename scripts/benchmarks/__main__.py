@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
-from scripts.benchmarks import relay, sessions
+from scripts.benchmarks import idle, relay, sessions
 from scripts.benchmarks.figures import Figure, format_json, format_table
 from scripts.benchmarks.load import Transport
 from scripts.benchmarks.proxies import PROTOCOLS, BenchError, Program, installed_nginx, nginx_like, refproxy
@@ -20,8 +20,11 @@ Part = Callable[[Sequence[Program]], list[Figure]]
 
 DEFAULTS = {  # quick and full
     "sessions": {"sessions": (500, 2000), "repetitions": (3, 5)},
+    "idle": {"sessions": (500, 2000), "seconds": (2, 5), "repetitions": (2, 3)},  # memory hardly varies
     "relay": {"mib": (64, 256), "repetitions": (3, 5)},
 }
+
+EVERYTHING = (["sessions"], ["sessions", "--tls"], ["relay"], ["idle"])
 
 
 def arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
@@ -47,6 +50,13 @@ def arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
     )
     bulk.add_argument("--variant", choices=[*(variant.label for variant in relay.Variant), "all"], default="all")
     bulk.add_argument("--mib", type=positive, metavar="N", help="in a repetition (default 256)")
+    silent = commands.add_parser(
+        "idle", parents=[common], help="sessions in the relay, silent: memory of each, and CPU for nothing"
+    )
+    silent.add_argument("--variant", choices=[*Transport, "all"], default="all")
+    silent.add_argument("-n", "--sessions", type=positive, metavar="N", help="held at once (default 2000)")
+    silent.add_argument("--seconds", type=natural, metavar="N", help="of silence (default 5)")
+    commands.add_parser("all", parents=[common], help="everything")
     options = parser.parse_args(words)
     if options.peer_only and options.peer == "none":
         parser.error("--peer-only needs a peer")
@@ -68,13 +78,29 @@ def parts(options: argparse.Namespace) -> list[Part]:
             variants = [variant for variant in relay.Variant if options.variant in (variant.label, "all")]
             bulk = relay.Plan(options.mib * relay.MIB, options.repetitions)
             return [partial(relay.run, variant=variant, plan=bulk) for variant in variants]
+        case "idle":
+            transports = [transport for transport in Transport if options.variant in (transport, "all")]
+            plans = [
+                idle.Plan(transport, options.sessions, options.seconds, options.repetitions) for transport in transports
+            ]
+            return [partial(idle.run, plan=plan) for plan in plans]
+        case "all":
+            given = ["--quick"] if options.quick else []
+            given += ["--repetitions", str(options.repetitions)] if options.repetitions else []
+            return [part for words in EVERYTHING for part in parts(arguments([*words, *given]))]
         case unknown:
             raise AssertionError(unknown)
 
 
 def positive(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
+    if natural(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not a positive number")
+    return int(text)
+
+
+def natural(text: str) -> int:
+    if not (text.isascii() and text.isdecimal()):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number")
     return int(text)
 
 

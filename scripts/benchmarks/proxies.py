@@ -10,10 +10,11 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from scripts.benchmarks.certificate import Certificate
 from scripts.benchmarks.reactor import LOOPBACK
@@ -23,6 +24,8 @@ TICKS = os.sysconf("SC_CLK_TCK")
 START_LIMIT = 20.0  # seconds; a loaded machine starts Python in one or two
 STOP_LIMIT = 10.0
 SYSTEM_DIRECTORIES = "/usr/sbin:/usr/local/sbin"  # Debian's nginx is in the first, which is on few users' PATH
+
+N = TypeVar("N", int, float)
 
 
 class BenchError(Exception):
@@ -58,8 +61,15 @@ class Running:
 
     def cpu_seconds(self) -> float:
         """User and system time so far, children included. Raises BenchError when it is gone."""
+        return self._read(cpu_seconds)
+
+    def resident_octets(self) -> int:
+        """The resident set, children included. Raises BenchError when it is gone."""
+        return self._read(resident_octets)
+
+    def _read(self, what: Callable[[int], N]) -> N:
         try:
-            return cpu_seconds(self.pid)
+            return what(self.pid)
         except OSError:
             raise BenchError(f"{self.name} ended while it was measured") from None
 
@@ -72,9 +82,20 @@ def cpu_seconds(pid: int) -> float:
     """
     clock = (~pid << 3) | 2  # clock_getcpuclockid(3): the time all threads of a process were scheduled
     ended_children = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[13:15]
-    living_children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
     own = time.clock_gettime(clock) + sum(map(int, ended_children)) / TICKS
-    return own + sum(cpu_seconds(int(child)) for child in living_children)
+    return own + sum(map(cpu_seconds, living_children(pid)))
+
+
+def resident_octets(pid: int) -> int:
+    """The resident sets of a process and its children; what they share is counted in each."""
+    rollup = Path(f"/proc/{pid}/smaps_rollup").read_text()
+    kib = re.search(r"^Rss: +(\d+) kB$", rollup, re.MULTILINE)
+    assert kib is not None, rollup
+    return int(kib[1]) * 1024 + sum(map(resident_octets, living_children(pid)))
+
+
+def living_children(pid: int) -> list[int]:
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
 def refproxy() -> Program:

@@ -7,6 +7,7 @@ says something about a proxy only when it is the proxy that was busy.
 from __future__ import annotations
 
 import json
+import resource
 import signal
 import statistics
 import subprocess
@@ -24,6 +25,7 @@ from scripts.benchmarks.load import Report, Transport
 from scripts.benchmarks.proxies import STOP_LIMIT, BenchError, Program, Running, Setting, cpu_seconds, run_proxy
 
 BUSY = 0.8  # of a core: below it the proxy was waiting for the load, and a rate is not its own
+SPARE_FILES = 100  # beside the connections: logs, listeners, what the interpreter has open
 
 S = TypeVar("S")
 
@@ -49,6 +51,7 @@ def run_stage(
     programs: Sequence[Program], transport: Transport, connections: int, proxy_buffer: str | None = None
 ) -> Iterator[Stage]:
     """Run the world and every program, with the same configuration, for the block. Raises BenchError."""
+    allow_open_files(connections + SPARE_FILES)
     with ExitStack() as stack:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-")))
         certificate = make_certificate(directory) if transport is Transport.TLS else None
@@ -59,6 +62,15 @@ def run_stage(
             for number, program in enumerate(programs)
         }
         yield Stage(world, running)
+
+
+def allow_open_files(count: int) -> None:
+    """Let us and what we start have so many open files. Raises BenchError when the system does not."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != resource.RLIM_INFINITY and soft < count:
+        if hard != resource.RLIM_INFINITY and hard < count:
+            raise BenchError(f"{count} open files are needed, and only {hard} allowed (ulimit -Hn)")
+        resource.setrlimit(resource.RLIMIT_NOFILE, (count, hard))
 
 
 @contextmanager
