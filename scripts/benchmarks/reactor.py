@@ -83,9 +83,12 @@ class Connection:
         if not isinstance(self.socket, ssl.SSLSocket):
             return self.socket.recv(READ_SIZE, socket.MSG_DONTWAIT)
         # A proxy under Nagle's algorithm sends its second small record (a ticket, a close) only when the first is
-        # acknowledged. Delayed acknowledgements would make the rate one of a 40 ms timer, so none is delayed.
-        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, True)
-        return self.socket.recv(READ_SIZE)
+        # acknowledged. Delayed acknowledgements would make the rate one of a 40 ms timer, so what was read is
+        # acknowledged at once. The option does not last: sending turns it off.
+        try:
+            return self.socket.recv(READ_SIZE)
+        finally:
+            self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, True)
 
     def _read(self) -> None:
         try:

@@ -193,7 +193,7 @@ def describe_costs(label: str, name: str, costs: Sequence[Cost], unit: str, scal
         f"{label} {name}: CPU {unit} {cpu:.3f}, load generator {generator:.3f}, servers {servers:.3f}; "
         f"proxy busy {busy:.0%} of a core"
     )
-    return line if busy >= BUSY else line + ": its rate is limited by the load or the machine"
+    return line if busy >= BUSY else line + ": its rate is limited by the load, the machine or acknowledgements"
 
 
 def describe_tls(label: str, samples: Mapping[Program, Sequence[Cost]]) -> str:
