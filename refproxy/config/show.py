@@ -107,10 +107,9 @@ def statements(settings: Settings | ServerSettings, row: Row) -> Iterator[str]:
     group, *members = path(row)
     if members and getattr(settings, group) is None:
         return
-    remark = "  # not effective yet" if row.pending else ""
     for part in parts(row, value_of(settings, row)):
         text = " ".join(os.fsdecode(quote(word)) for word in words(part))
-        yield f"{row.name} {text};{remark}"
+        yield f"{row.name} {text};"
 
 
 def parts(row: Row, value: object) -> Iterator[object]:
@@ -261,7 +260,7 @@ def directive(row: Row) -> dict[str, object]:
         "dialect": row.dialect.value,
         "doc": row.doc,
         "rule": row.rule,
-        "effective": row.effective,
+        "effective": not row.ignored,
     }
 
 
@@ -273,10 +272,9 @@ def directives_text() -> str:
 def directive_text(row: Row) -> str:
     default = "none" if row.default is None else f"{row.name} {row.default};"
     known = row.dialect.value + (f" (since {row.since})" if row.since else "")
-    state = "" if row.effective or row.ignored else "\n    Not effective yet."
     return (
         f"{row.name}  ({row.module}, {row.rule})\n"
-        f"    {row.doc}{state}\n"
+        f"    {row.doc}\n"
         f"    syntax:   {row.syntax}\n"
         f"    default:  {default}\n"
         f"    contexts: {', '.join(context.value for context in row.contexts)}\n"

@@ -13,8 +13,8 @@ from dns.rdatatype import RdataType
 
 from refproxy.config.settings import TcpAddress
 from refproxy.errors import PeerError, Side, WireError
-from refproxy.net.dial import Dial
 from refproxy.net.closing import close_at_once
+from refproxy.net.dial import Dial
 from refproxy.services.dns_messages import Answer, Question, format_query, parse_answer
 
 __all__ = ["DatagramChannel", "NameServers", "OpenUdp", "Tell"]
