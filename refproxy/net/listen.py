@@ -6,6 +6,7 @@ import errno
 import os
 import socket
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,6 +19,7 @@ __all__ = ["Endpoint", "Listener", "local_address", "open_listeners", "peer_addr
 
 BIND_ATTEMPTS = 5  # CORE-10
 BIND_PAUSE = 0.5  # seconds
+IPPROTO_MPTCP = 262  # Linux; the module socket has no name for it
 WILDCARDS = ("0.0.0.0", "::")  # noqa: S104  # what an operator's `listen 25` means
 
 
@@ -120,7 +122,7 @@ def _bind_once(listen: Listen) -> socket.socket:
             family, target = socket.AF_UNIX, path
         case TcpAddress(host, port):
             family, target = (socket.AF_INET6 if ":" in host else socket.AF_INET), (host, port)
-    sock = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+    sock = _make_socket(family, multipath=listen.multipath and family != socket.AF_UNIX)
     try:
         if family != socket.AF_UNIX:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -139,6 +141,18 @@ def _bind_once(listen: Listen) -> socket.socket:
         sock.close()
         raise
     return sock
+
+
+def _make_socket(family: int, *, multipath: bool) -> socket.socket:
+    """A stream socket, for several paths if that is wanted and the kernel knows how; if not, a plain one does as well.
+
+    Clients without MPTCP notice no difference, so a kernel that lacks it is no reason not to start (CORE-6).
+    """
+    kind = socket.SOCK_STREAM | socket.SOCK_NONBLOCK
+    if multipath:
+        with suppress(OSError):
+            return socket.socket(family, kind, IPPROTO_MPTCP)
+    return socket.socket(family, kind)
 
 
 def _set_keepalive(sock: socket.socket, keepalive: KeepAlive | bool | None) -> None:
