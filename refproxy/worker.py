@@ -12,7 +12,7 @@ import trio
 
 from refproxy.config.settings import Address, LogLevel, Settings, UnixAddress
 from refproxy.net.dial import Dial, dial
-from refproxy.net.listen import Listener, local_address, peer_address
+from refproxy.net.listen import Listener, local_address
 from refproxy.net.socket_stream import SocketStream
 from refproxy.observe.events import SessionInfo, WentWrong
 from refproxy.observe.stream import EventStream
@@ -71,7 +71,7 @@ class Worker:
         """Hand every connection to a session of its own; shed when out of descriptors or worker_connections."""
         while True:
             try:
-                sock = await listener.accept()
+                sock, client = await listener.accept()
             except OSError as error:
                 if error.errno in EXHAUSTED:
                     text = f"accept() failed ({error.errno}: {os.strerror(error.errno)})"
@@ -86,7 +86,7 @@ class Worker:
                 sock.close()
                 continue
             try:
-                peers = Peers(peer_address(sock), local_address(sock))
+                peers = Peers(client, local_address(sock))
             except OSError:
                 sock.close()  # gone already
                 continue

@@ -36,6 +36,8 @@ async def dial(address: Address, side: Side) -> trio.abc.HalfCloseableStream:
     try:
         number = sock.connect_ex(target)  # the address is numeric: nothing is looked up
         if number == errno.EINPROGRESS:
+            number = sock.connect_ex(target)  # asks again: a peer on this machine has answered already
+        if number == errno.EALREADY:
             await trio.lowlevel.wait_writable(sock)
             number = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
     except BaseException:

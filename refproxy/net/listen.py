@@ -14,7 +14,7 @@ import trio
 from refproxy.config.settings import Address, KeepAlive, Listen, ServerSettings, Settings, TcpAddress, UnixAddress
 from refproxy.errors import ConfigError
 
-__all__ = ["Endpoint", "Listener", "local_address", "open_listeners", "peer_address"]
+__all__ = ["Endpoint", "Listener", "local_address", "open_listeners"]
 
 BIND_ATTEMPTS = 5  # CORE-10
 BIND_PAUSE = 0.5  # seconds
@@ -44,14 +44,19 @@ class Listener:
         """The endpoint that a connection to the local address belongs to."""
         return self.endpoints.get(local) or self.endpoints[self.address]
 
-    async def accept(self) -> socket.socket:
-        """Return the next client's socket. Raises OSError, also for a client that gave up meanwhile."""
-        await trio.lowlevel.checkpoint()  # a flood of connections must not keep the sessions from running
+    async def accept(self) -> tuple[socket.socket, Address]:
+        """Return the next client's socket and address. Raises OSError, also for a client that gave up meanwhile.
+
+        Always waits first: one call that did not wait would be a turn saved, but a flood of connections must not keep
+        the sessions from running.
+        """
         while True:
+            await trio.lowlevel.wait_readable(self.sock)
             try:
-                return self.sock.accept()[0]
+                sock, name = self.sock.accept()
             except BlockingIOError:
-                await trio.lowlevel.wait_readable(self.sock)
+                continue  # another worker was quicker
+            return sock, _address(sock.family, name)
 
     def close(self) -> None:
         """Close the socket, and remove a UNIX socket's file (CORE-9)."""
@@ -159,11 +164,6 @@ def _set_keepalive(sock: socket.socket, keepalive: KeepAlive | bool | None) -> N
 def local_address(sock: socket.socket) -> Address:
     """The address that a client connected to."""
     return _address(sock.family, sock.getsockname())
-
-
-def peer_address(sock: socket.socket) -> Address:
-    """The client's address. Raises OSError when the client is gone already."""
-    return _address(sock.family, sock.getpeername())
 
 
 def _address(family: int, name: tuple[str, int] | str) -> Address:

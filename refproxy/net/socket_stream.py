@@ -1,8 +1,11 @@
-"""A Trio stream over a connected socket that tries before it waits.
+"""A Trio stream over a connected socket that asks nobody when it knows the answer.
 
 trio.SocketStream gives the other tasks a turn after every call, even when the kernel had everything ready. A mail
 session is a few dozen tiny reads and writes, so that turn is most of their cost. Here a call that need not wait returns
 at once, and only one in FAIR_AFTER gives a turn, so that a peer which is always ready cannot starve the others.
+
+The other way round, a read that got less than it had room for has emptied the socket, and peers here talk in turns:
+the next read waits first, instead of being told by the kernel that there is nothing.
 """
 
 from __future__ import annotations
@@ -23,22 +26,31 @@ class SocketStream(trio.abc.HalfCloseableStream):
     """Owns a connected stream socket, which it makes non-blocking. The contract is trio.abc.HalfCloseableStream's."""
 
     def __init__(self, sock: socket.socket) -> None:
-        sock.setblocking(False)
+        if sock.gettimeout() != 0:
+            sock.setblocking(False)
         if sock.family != socket.AF_UNIX:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._sock = sock
         self._unfair = 0
+        self._waiting = 0  # tasks
+        self._is_empty = True  # nothing to read, as far as is known
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes:
         """Receive at most `max_bytes` octets, none at the end of file. Raises trio.BrokenResourceError for a reset."""
         await self._be_fair()
+        room = max_bytes or RECEIVE_SIZE
         while True:
-            try:
-                return self._sock.recv(max_bytes or RECEIVE_SIZE)
-            except BlockingIOError:
+            if self._is_empty:
                 await self._wait(trio.lowlevel.wait_readable)
+            try:
+                octets = self._sock.recv(room)
+            except BlockingIOError:
+                self._is_empty = True
             except OSError as error:
                 self._fail(error)
+            else:
+                self._is_empty = len(octets) < room
+                return octets
 
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
         """Send everything. Raises trio.BrokenResourceError when the peer is gone."""
@@ -66,9 +78,9 @@ class SocketStream(trio.abc.HalfCloseableStream):
 
     def close(self) -> None:
         """Close at once; whoever waits on the socket hears of it."""
-        if self._sock.fileno() >= 0:
+        if self._waiting:
             trio.lowlevel.notify_closing(self._sock)
-            self._sock.close()
+        self._sock.close()
 
     async def aclose(self) -> None:
         """Close, as trio.abc.AsyncResource wants it."""
@@ -76,8 +88,14 @@ class SocketStream(trio.abc.HalfCloseableStream):
         await trio.lowlevel.checkpoint()
 
     async def _wait(self, ready: Callable[[socket.socket], Awaitable[None]]) -> None:
+        if self._sock.fileno() < 0:
+            raise trio.ClosedResourceError("this stream was closed")
         self._unfair = 0
-        await ready(self._sock)
+        self._waiting += 1
+        try:
+            await ready(self._sock)
+        finally:
+            self._waiting -= 1
 
     async def _be_fair(self) -> None:
         """Give a turn now and then; before a call, because being cancelled after it would lose what was received."""
