@@ -9,7 +9,7 @@ from typing import Protocol, assert_never
 import trio
 
 from refproxy.dialogue.turn import Authenticate, Close, Connect, End, Line, Octets, Pause, Relay, StartTls, Turn
-from refproxy.errors import PeerError, Side
+from refproxy.errors import PeerError
 from refproxy.net.line_stream import LineStream, Overlong
 
 __all__ = ["Answer", "Core", "Tell", "converse"]
@@ -47,7 +47,8 @@ async def converse(core: Core, lines: LineStream, answer: Answer, tell: Tell, *,
             return await _take_turns(core, lines, answer, tell, clock, allowance)
         except PeerError:
             return Close(End.CLIENT_RESET)
-    return Close(End.CLIENT_TIMED_OUT)
+    # The clock stands still exactly while a reset is watched for, so it was one or the other.
+    return Close(End.CLIENT_RESET if clock.deadline == math.inf else End.CLIENT_TIMED_OUT)
 
 
 async def _take_turns(
@@ -70,8 +71,7 @@ async def _take_turns(
             case Pause(seconds, listen=True):
                 turn = await _listen_early(core, lines, seconds, tell)
             case Authenticate() | Connect() | Pause():
-                clock.deadline = math.inf
-                turn = await _unless_reset(core, lines, turn, answer)
+                turn = await _unless_reset(core, lines, turn, answer, clock)
             case _ as unreachable:
                 assert_never(unreachable)
     return Close(End.CLIENT_CLOSED)
@@ -112,29 +112,35 @@ async def _listen_early(core: Core, lines: LineStream, seconds: float, tell: Tel
     return turn
 
 
-async def _unless_reset(core: Core, lines: LineStream, turn: Turn, answer: Answer) -> Turn:
-    """Do what the core asks for, and what it asks next; a client that resets its connection ends it (SMTP-91).
+async def _unless_reset(core: Core, lines: LineStream, turn: Turn, answer: Answer, clock: trio.CancelScope) -> Turn:
+    """Carry out the turn; a client that resets its connection meanwhile cancels `clock` (CORE-83).
 
-    Raises PeerError then. A half-close does not count: the client may still want the answer (SMTP-121).
+    A half-close does not count: the client may still want the answer (SMTP-121).
     """
-    was_reset = True
+    clock.deadline = math.inf
+    if lines.reset_cancels is not None:
+        with lines.reset_cancels(clock):
+            return await _carry_out(core, turn, answer)
 
     async def watch() -> None:
         await lines.wait_reset()
-        nursery.cancel_scope.cancel()
+        clock.cancel()
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(watch)
-        silent = True
-        while silent and isinstance(turn.then, Authenticate | Connect | Pause):
-            if isinstance(turn.then, Pause):
-                await trio.sleep(turn.then.seconds)
-                turn = core.resumed(early=False)
-            else:
-                turn = await answer(turn.then)
-            silent = not turn.reply
-        was_reset = False
+        turn = await _carry_out(core, turn, answer)
         nursery.cancel_scope.cancel()
-    if was_reset:
-        raise PeerError(Side.CLIENT, "client reset connection")
+    return turn
+
+
+async def _carry_out(core: Core, turn: Turn, answer: Answer) -> Turn:
+    """Do what the core asks for, and what it asks next, until there is something to tell the client, or to hear."""
+    while isinstance(turn.then, Authenticate | Connect | Pause):
+        if isinstance(turn.then, Pause):
+            await trio.sleep(turn.then.seconds)
+            turn = core.resumed(early=False)
+        else:
+            turn = await answer(turn.then)
+        if turn.reply:
+            break
     return turn

@@ -22,6 +22,7 @@ from refproxy.errors import AuthUnavailable, BackendFailure, FailureKind, PeerEr
 from refproxy.net.dial import Dial
 from refproxy.net.line_stream import LineStream
 from refproxy.net.relay import RelayEnd, relay
+from refproxy.net.reset_watch import ResetCancels
 from refproxy.net.socket_stream import close_at_once
 from refproxy.observe.events import (
     LineReceived,
@@ -69,11 +70,17 @@ class Session:
     """One client's session. `run` tells its whole story; `cut` ends it early."""
 
     def __init__(
-        self, stream: trio.abc.HalfCloseableStream, peers: Peers, info: SessionInfo, events: EventStream, dial: Dial
+        self,
+        stream: trio.abc.HalfCloseableStream,
+        peers: Peers,
+        info: SessionInfo,
+        events: EventStream,
+        dial: Dial,
+        reset_cancels: ResetCancels | None = None,
     ) -> None:
         self.info = info
         self._settings, self._peers, self._events, self._dial = info.settings, peers, events, dial
-        self._lines = LineStream(stream, self._settings.client_buffer)
+        self._lines = LineStream(stream, self._settings.client_buffer, reset_cancels)
         self._client = Client(peers.client_ip)
         self._core: ClientCore = PROTOCOLS[self._settings.protocol].core(self._settings, self._client, self._make_salt)
         self._backend: trio.abc.HalfCloseableStream | None = None

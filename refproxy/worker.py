@@ -6,6 +6,7 @@ import errno
 import os
 import socket
 from collections.abc import Sequence
+from functools import partial
 from itertools import count
 
 import trio
@@ -13,6 +14,7 @@ import trio
 from refproxy.config.settings import Address, LogLevel, Settings, UnixAddress
 from refproxy.net.dial import Dial, dial
 from refproxy.net.listen import Listener, local_address
+from refproxy.net.reset_watch import ResetWatch
 from refproxy.net.socket_stream import SocketStream
 from refproxy.observe.events import SessionInfo, WentWrong
 from refproxy.observe.stream import EventStream
@@ -36,6 +38,7 @@ class Worker:
         self.settings = settings
         self.events, self._dial = events, dial
         self._sessions: set[Session] = set()
+        self._resets = ResetWatch()
         self._accepting = trio.CancelScope()
         self._refuses = trio.Event()
         self._empty = trio.Event()
@@ -44,16 +47,19 @@ class Worker:
         self, listeners: Sequence[Listener], *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
     ) -> None:
         """Accept and serve until drained."""
-        async with trio.open_nursery() as sessions:
-            with self._accepting:
-                async with trio.open_nursery() as acceptors:
-                    for listener in listeners:
-                        acceptors.start_soon(self._accept, listener, len(listeners), sessions)
-                    task_status.started()
-                    await trio.sleep_forever()
-            self._refuses.set()
-            if self._sessions and self.settings.worker_shutdown_timeout is not None:
-                sessions.start_soon(self._cut_after, self.settings.worker_shutdown_timeout)
+        async with trio.open_nursery() as helpers:
+            helpers.start_soon(self._resets.run)
+            async with trio.open_nursery() as sessions:
+                with self._accepting:
+                    async with trio.open_nursery() as acceptors:
+                        for listener in listeners:
+                            acceptors.start_soon(self._accept, listener, len(listeners), sessions)
+                        task_status.started()
+                        await trio.sleep_forever()
+                self._refuses.set()
+                if self._sessions and self.settings.worker_shutdown_timeout is not None:
+                    sessions.start_soon(self._cut_after, self.settings.worker_shutdown_timeout)
+            helpers.cancel_scope.cancel()
 
     async def drain(self) -> None:
         """Stop accepting, and return when that is done; sessions go on, up to `worker_shutdown_timeout` (CORE-76)."""
@@ -110,7 +116,8 @@ class Worker:
             str(endpoint.listen.address),
             trio.current_time(),
         )
-        session = Session(SocketStream(sock), peers, info, self.events, self._dial)
+        reset_cancels = partial(self._resets.reset_cancels, sock)
+        session = Session(SocketStream(sock), peers, info, self.events, self._dial, reset_cancels)
         self._sessions.add(session)
         try:
             await session.run()
