@@ -42,27 +42,37 @@ class SocketStream(trio.abc.HalfCloseableStream):
         while True:
             if self._is_empty:
                 await self._wait(trio.lowlevel.wait_readable)
-            try:
-                octets = self._sock.recv(room)
-            except BlockingIOError:
-                self._is_empty = True
-            except OSError as error:
-                self._fail(error)
-            else:
-                self._is_empty = len(octets) < room
+            if (octets := self.receive_now(room)) is not None:
                 return octets
+
+    def receive_now(self, room: int) -> bytes | None:
+        """Receive at most `room` octets, or None instead of waiting; else as `receive_some`."""
+        try:
+            octets = self._sock.recv(room)
+        except BlockingIOError:
+            self._is_empty = True
+            return None
+        except OSError as error:
+            self._fail(error)
+        self._is_empty = len(octets) < room
+        return octets
 
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
         """Send everything. Raises trio.BrokenResourceError when the peer is gone."""
         await self._be_fair()
-        left = memoryview(data)
-        while left:
-            try:
-                left = left[self._sock.send(left) :]
-            except BlockingIOError:
-                await self._wait(trio.lowlevel.wait_writable)
-            except OSError as error:
-                self._fail(error)
+        sent = self.send_now(data)
+        while sent < len(data):
+            await self._wait(trio.lowlevel.wait_writable)
+            sent += self.send_now(memoryview(data)[sent:])
+
+    def send_now(self, octets: bytes | bytearray | memoryview) -> int:
+        """Send what can be sent without waiting, and return how much that was; else as `send_all`."""
+        try:
+            return self._sock.send(octets)
+        except BlockingIOError:
+            return 0
+        except OSError as error:
+            self._fail(error)
 
     async def wait_send_all_might_not_block(self) -> None:
         """Wait until there is room."""
@@ -75,6 +85,10 @@ class SocketStream(trio.abc.HalfCloseableStream):
             self._sock.shutdown(socket.SHUT_WR)
         except OSError as error:
             self._fail(error)
+
+    def fileno(self) -> int:
+        """The descriptor, for a set of them to wait on."""
+        return self._sock.fileno()
 
     def close(self) -> None:
         """Close at once; whoever waits on the socket hears of it."""
