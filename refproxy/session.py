@@ -171,18 +171,17 @@ class Session:
     async def _connect(self, ask: Connect) -> Turn:
         route, settings = ask.route, self._settings
         self.info.backend, self.info.login = str(route), route.user
-        try:
-            with trio.fail_after(settings.timeout):
+        with trio.move_on_after(settings.timeout):
+            try:
                 self._backend, octets = await log_in(
                     route, self._dial, _BackendTell(self), header=self._proxy_header(), limit=settings.proxy.buffer
                 )
-        except BackendFailure as failure:
-            return self._backend_failed(failure)
-        except trio.TooSlowError:
-            return self._backend_failed(BackendFailure(FailureKind.TIMED_OUT, "upstream timed out"))
-        self.info.action = "proxying"
-        self._events.emit(Noted(self.info, "client logged in"))
-        return self._core.logged_in(octets)
+            except BackendFailure as failure:
+                return self._backend_failed(failure)
+            self.info.action = "proxying"
+            self._events.emit(Noted(self.info, "client logged in"))
+            return self._core.logged_in(octets)
+        return self._backend_failed(BackendFailure(FailureKind.TIMED_OUT, "upstream timed out"))
 
     def _backend_failed(self, failure: BackendFailure) -> Turn:
         """A slow backend is told at info, as Angie does (CORE-34); all else is the operator's business."""

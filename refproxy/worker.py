@@ -13,7 +13,7 @@ import trio
 
 from refproxy.config.settings import Address, LogLevel, Settings, UnixAddress
 from refproxy.net.dial import Dial, dial
-from refproxy.net.listen import Listener, local_address
+from refproxy.net.listen import Listener
 from refproxy.net.reset_watch import ResetWatch
 from refproxy.net.socket_stream import SocketStream
 from refproxy.observe.events import SessionInfo, WentWrong
@@ -86,21 +86,24 @@ class Worker:
                 else:
                     await trio.lowlevel.checkpoint()  # a client that gave up before it was accepted is no news
                 continue
-            if self._connections() + listening >= self.settings.worker_connections:
+            if not self._has_room(listening):
                 text = f"{self.settings.worker_connections} worker_connections are not enough"
                 self.events.emit(WentWrong(None, text, LogLevel.ALERT))
                 sock.close()
                 continue
             try:
-                peers = Peers(client, local_address(sock))
+                peers = Peers(client, listener.local_address(sock))
             except OSError:
                 sock.close()  # gone already
                 continue
             sessions.start_soon(self._serve, sock, peers, listener)
 
-    def _connections(self) -> int:
-        """Every session may hold a client's and a backend's connection (CORE-25)."""
-        return sum(1 if session.info.backend is None else 2 for session in self._sessions)
+    def _has_room(self, listening: int) -> bool:
+        """Whether worker_connections allow one more; a session may hold a client's and a backend's (CORE-25)."""
+        most = self.settings.worker_connections
+        if 2 * len(self._sessions) + listening < most:
+            return True  # as nearly always, and without asking every session at every accept
+        return sum(1 if session.info.backend is None else 2 for session in self._sessions) + listening < most
 
     async def _serve(self, sock: socket.socket, peers: Peers, listener: Listener) -> None:
         local: Address = listener.address if isinstance(listener.address, UnixAddress) else peers.local

@@ -226,7 +226,7 @@ class ClientCore(ABC):
             return self._rejected()
         if len(responses) > mechanism.initial:
             return self._rejected()
-        self._exchange = SaslExchange(mechanism, self._make_salt())
+        self._exchange = SaslExchange(mechanism, self._make_salt() if mechanism.is_salted else b"")
         self.state = State.SASL
         return self._take_answer(responses[0]) if responses else self._next_challenge()
 

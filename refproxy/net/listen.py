@@ -13,8 +13,9 @@ import trio
 
 from refproxy.config.settings import Address, KeepAlive, Listen, ServerSettings, Settings, TcpAddress, UnixAddress
 from refproxy.errors import ConfigError
+from refproxy.net.socket_stream import send_without_delay
 
-__all__ = ["Endpoint", "Listener", "local_address", "open_listeners"]
+__all__ = ["Endpoint", "Listener", "open_listeners"]
 
 BIND_ATTEMPTS = 5  # CORE-10
 BIND_PAUSE = 0.5  # seconds
@@ -56,7 +57,18 @@ class Listener:
                 sock, name = self.sock.accept()
             except BlockingIOError:
                 continue  # another worker was quicker
-            return sock, _address(sock.family, name)
+            if isinstance(self.address, TcpAddress):
+                send_without_delay(sock)
+            return sock, self._address(name)
+
+    def local_address(self, sock: socket.socket) -> Address:
+        """The address that a client connected to. Raises OSError when the connection is gone already."""
+        return self._address(sock.getsockname())
+
+    def _address(self, name: tuple[str, int] | str) -> Address:
+        return (
+            UnixAddress(str(name)) if isinstance(self.address, UnixAddress) else TcpAddress(str(name[0]), int(name[1]))
+        )
 
     def close(self) -> None:
         """Close the socket, and remove a UNIX socket's file (CORE-9)."""
@@ -159,12 +171,3 @@ def _set_keepalive(sock: socket.socket, keepalive: KeepAlive | bool | None) -> N
         for option, value in options.items():
             if value is not None:
                 sock.setsockopt(socket.IPPROTO_TCP, option, value)
-
-
-def local_address(sock: socket.socket) -> Address:
-    """The address that a client connected to."""
-    return _address(sock.family, sock.getsockname())
-
-
-def _address(family: int, name: tuple[str, int] | str) -> Address:
-    return UnixAddress(str(name)) if family == socket.AF_UNIX else TcpAddress(str(name[0]), int(name[1]))

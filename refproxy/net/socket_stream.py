@@ -16,20 +16,21 @@ from typing import NoReturn
 
 import trio
 
-__all__ = ["SocketStream", "close_at_once"]
+__all__ = ["SocketStream", "close_at_once", "send_without_delay"]
 
 FAIR_AFTER = 16  # calls that did not wait
 RECEIVE_SIZE = 65536
 
 
 class SocketStream(trio.abc.HalfCloseableStream):
-    """Owns a connected stream socket, which it makes non-blocking. The contract is trio.abc.HalfCloseableStream's."""
+    """Owns a connected stream socket, which it makes non-blocking. The contract is trio.abc.HalfCloseableStream's.
+
+    The socket's options are the business of who made it, see `send_without_delay`.
+    """
 
     def __init__(self, sock: socket.socket) -> None:
         if sock.gettimeout() != 0:
             sock.setblocking(False)
-        if sock.family != socket.AF_UNIX:
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._sock = sock
         self._unfair = 0
         self._waiting = 0  # tasks
@@ -37,7 +38,8 @@ class SocketStream(trio.abc.HalfCloseableStream):
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes:
         """Receive at most `max_bytes` octets, none at the end of file. Raises trio.BrokenResourceError for a reset."""
-        await self._be_fair()
+        if self._is_unfair():
+            await trio.lowlevel.checkpoint()
         room = max_bytes or RECEIVE_SIZE
         while True:
             if self._is_empty:
@@ -59,7 +61,8 @@ class SocketStream(trio.abc.HalfCloseableStream):
 
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
         """Send everything. Raises trio.BrokenResourceError when the peer is gone."""
-        await self._be_fair()
+        if self._is_unfair():
+            await trio.lowlevel.checkpoint()
         sent = self.send_now(data)
         while sent < len(data):
             await self._wait(trio.lowlevel.wait_writable)
@@ -80,7 +83,6 @@ class SocketStream(trio.abc.HalfCloseableStream):
 
     async def send_eof(self) -> None:
         """Half-close."""
-        await self._be_fair()
         try:
             self._sock.shutdown(socket.SHUT_WR)
         except OSError as error:
@@ -101,27 +103,34 @@ class SocketStream(trio.abc.HalfCloseableStream):
         self.close()
         await trio.lowlevel.checkpoint()
 
-    async def _wait(self, ready: Callable[[socket.socket], Awaitable[None]]) -> None:
-        if self._sock.fileno() < 0:
+    async def _wait(self, ready: Callable[[int], Awaitable[None]]) -> None:
+        descriptor = self._sock.fileno()
+        if descriptor < 0:
             raise trio.ClosedResourceError("this stream was closed")
         self._unfair = 0
         self._waiting += 1
         try:
-            await ready(self._sock)
+            await ready(descriptor)
         finally:
             self._waiting -= 1
 
-    async def _be_fair(self) -> None:
-        """Give a turn now and then; before a call, because being cancelled after it would lose what was received."""
+    def _is_unfair(self) -> bool:
+        """Whether to give a turn; before a call, because being cancelled after it would lose what was received."""
         self._unfair += 1
-        if self._unfair >= FAIR_AFTER:
-            self._unfair = 0
-            await trio.lowlevel.checkpoint()
+        if self._unfair < FAIR_AFTER:
+            return False
+        self._unfair = 0
+        return True
 
     def _fail(self, error: OSError) -> NoReturn:
         if self._sock.fileno() < 0:
             raise trio.ClosedResourceError("this stream was closed") from None
         raise trio.BrokenResourceError(str(error)) from error
+
+
+def send_without_delay(sock: socket.socket) -> None:
+    """Let a TCP socket send small pieces at once; a relay does not wait for more (PROXY-75)."""
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
 
 async def close_at_once(stream: trio.abc.AsyncResource) -> None:
