@@ -8,6 +8,7 @@ import time
 import traceback
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import assert_never
 
 import trio
@@ -82,7 +83,9 @@ class Session:
         self._settings, self._peers, self._events, self._dial = info.settings, peers, events, dial
         self._lines = LineStream(stream, self._settings.client_buffer, reset_cancels)
         self._client = Client(peers.client_ip)
-        self._core: ClientCore = PROTOCOLS[self._settings.protocol].core(self._settings, self._client, self._make_salt)
+        # A core that held a method of the session would make a circle, which only the garbage collector could free.
+        make_salt = partial(_make_salt, self._settings.server_name)
+        self._core: ClientCore = PROTOCOLS[self._settings.protocol].core(self._settings, self._client, make_salt)
         self._backend: trio.abc.HalfCloseableStream | None = None
         self._scope = trio.CancelScope()
         self._is_cut = False
@@ -201,9 +204,6 @@ class Session:
             case ProxyHeader.V2:
                 return format_v2(self._peers.endpoints)
 
-    def _make_salt(self) -> bytes:
-        return format_salt(secrets.randbelow(SALT_RANDOM_BELOW), int(time.time()), self._settings.server_name)
-
     # After the login, and the end.
 
     async def _relay(self) -> str:
@@ -283,6 +283,10 @@ class _BackendTell:
         events = self.session._events
         if events.verbose:
             events.emit(LineReceived(self.session.info, Side.BACKEND, _text(octets)))
+
+
+def _make_salt(server_name: bytes) -> bytes:
+    return format_salt(secrets.randbelow(SALT_RANDOM_BELOW), int(time.time()), server_name)
 
 
 def _text(octets: bytes) -> str:
