@@ -36,19 +36,19 @@ class Tell(Protocol):
     def heard(self, shown: str) -> None: ...
 
 
-async def converse(core: Core, lines: LineStream, answer: Answer, tell: Tell, *, allowance: float) -> Relay | Close:
-    """Carry a dialogue to its end.
+async def converse(
+    core: Core, lines: LineStream, answer: Answer, tell: Tell, *, clock: trio.CancelScope, allowance: float
+) -> Relay | Close:
+    """Carry a dialogue to its end, inside the scope `clock`.
 
     `allowance` (the directive `timeout`, in seconds) is for all input together, from the greeting on (CORE-17): the
     clock stops while the proxy asks the auth server, waits, or logs in, and starts anew when the client is to go on.
+    While it stands still, a client that resets its connection cancels it (CORE-83).
     """
-    with trio.CancelScope() as clock:
-        try:
-            return await _take_turns(core, lines, answer, tell, clock, allowance)
-        except PeerError:
-            return Close(End.CLIENT_RESET)
-    # The clock stands still exactly while a reset is watched for, so it was one or the other.
-    return Close(End.CLIENT_RESET if clock.deadline == math.inf else End.CLIENT_TIMED_OUT)
+    try:
+        return await _take_turns(core, lines, answer, tell, clock, allowance)
+    except PeerError:
+        return Close(End.CLIENT_RESET)
 
 
 async def _take_turns(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import math
 import secrets
 import time
 import traceback
@@ -22,7 +23,7 @@ from refproxy.dialogue.turn import Authenticate, Close, Connect, End, Relay, Sta
 from refproxy.errors import AuthUnavailable, BackendFailure, FailureKind, PeerError, Side
 from refproxy.net.dial import Dial
 from refproxy.net.line_stream import LineStream
-from refproxy.net.relay import RelayEnd, relay
+from refproxy.net.relay import relay
 from refproxy.net.reset_watch import ResetCancels
 from refproxy.net.socket_stream import close_at_once
 from refproxy.observe.events import (
@@ -87,8 +88,9 @@ class Session:
         make_salt = partial(_make_salt, self._settings.server_name)
         self._core: ClientCore = PROTOCOLS[self._settings.protocol].core(self._settings, self._client, make_salt)
         self._backend: trio.abc.HalfCloseableStream | None = None
+        # Its deadline is the one clock of the session: what the client may take first, then the relay's idle time.
         self._scope = trio.CancelScope()
-        self._is_cut = False
+        self._is_cut = self._is_relaying = False
 
     async def run(self) -> None:
         """Serve the client to the end. Nothing but cancellation gets past: a defect ends this session alone."""
@@ -97,9 +99,8 @@ class Session:
         try:
             with self._scope:
                 end = await self._serve()
-            if self._is_cut:
-                end = End.SHUTDOWN.value
-                await self._farewell()
+            if self._scope.cancelled_caught:
+                end = await self._cut_short()
         except Exception as defect:  # the one barrier: neighbours go on
             self._events.emit(SessionCrashed(self.info, _where_it_broke(defect)))
             await self._farewell()
@@ -118,15 +119,17 @@ class Session:
         """Converse, then relay; return how it ended, in the log's words."""
         settings = self._settings
         self.info.action = "in auth state"
-        outcome = await converse(self._core, self._lines, self._answer, _ClientTell(self), allowance=settings.timeout)
+        outcome = await converse(
+            self._core, self._lines, self._answer, _ClientTell(self), clock=self._scope, allowance=settings.timeout
+        )
         match outcome:
             case Relay():
                 return await self._relay()
             case Close(end):
+                self._scope.deadline = math.inf
                 if end in _WORTH_A_NOTE:
-                    number = errno.ETIMEDOUT if end is End.CLIENT_TIMED_OUT else None
-                    self._events.emit(Noted(self.info, end.value, errno=number))
-                if end not in (End.CLIENT_TIMED_OUT, End.CLIENT_RESET):
+                    self._events.emit(Noted(self.info, end.value))
+                if end is not End.CLIENT_RESET:
                     await self._lines.close_after_reply()
                 return end.value
             case _:
@@ -208,21 +211,30 @@ class Session:
 
     async def _relay(self) -> str:
         assert self._backend is not None
-        settings = self._settings
-        result = await relay(
+        settings, self._is_relaying = self._settings, True
+        await relay(
             self._lines.stream,
             self._backend,
+            self._scope,
             idle=settings.proxy.timeout,
             buffers={Side.CLIENT: settings.client_buffer, Side.BACKEND: settings.proxy.buffer},
             pending=self._lines.take_pending(),
             observe=self._tell_relayed if self._events.verbose else None,
             octets_from=self.info.octets_from,
         )
-        if result.end is RelayEnd.TIMED_OUT:
-            self._events.emit(Noted(self.info, "proxied session timed out", errno=errno.ETIMEDOUT))
-            return "proxied session timed out"
         self._events.emit(Noted(self.info, End.PROXIED.value))
         return End.PROXIED.value
+
+    async def _cut_short(self) -> str:
+        """The scope was cancelled: say why, and to whom there is something to say."""
+        if self._is_cut:
+            await self._farewell()
+            return End.SHUTDOWN.value
+        if self._scope.deadline == math.inf:  # without a deadline, only a reset cancels
+            return End.CLIENT_RESET.value
+        end = End.PROXIED_TIMED_OUT if self._is_relaying else End.CLIENT_TIMED_OUT
+        self._events.emit(Noted(self.info, end.value, errno=errno.ETIMEDOUT))
+        return end.value
 
     async def _farewell(self) -> None:
         """Tell a client in the dialogue that the session ends; never put words into a relay (PROXY-80)."""
@@ -243,9 +255,7 @@ class Session:
         self._events.emit(OctetsRelayed(self.info, side, octets))
 
 
-_WORTH_A_NOTE = frozenset(
-    {End.CLIENT_TIMED_OUT, End.TOO_MANY_ERRORS, End.TOO_MANY_COMMANDS, End.TOO_LONG, End.CLIENT_TALKED_EARLY}
-)
+_WORTH_A_NOTE = frozenset({End.TOO_MANY_ERRORS, End.TOO_MANY_COMMANDS, End.TOO_LONG, End.CLIENT_TALKED_EARLY})
 
 
 @dataclass(frozen=True, slots=True)

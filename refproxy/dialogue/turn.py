@@ -33,6 +33,7 @@ class End(Enum):
     TLS_FAILED = "TLS handshake failed"
     SHUTDOWN = "shutdown timeout"
     PROXIED = "proxied session done"
+    PROXIED_TIMED_OUT = "proxied session timed out"
     INTERNAL_ERROR = "internal error"
 
 

@@ -27,15 +27,14 @@ class RelayEnd(Enum):
     """What ended a relay."""
 
     END_OF_FILE = "end of file"
-    TIMED_OUT = "timed out"
     BROKEN = "broken connection"
 
 
 @dataclass(slots=True)
 class RelayResult:
-    """How a relay ended, by which side, and how many octets came from each."""
+    """How a relay ended, by which side (both None while it goes on), and how many octets came from each."""
 
-    end: RelayEnd = RelayEnd.TIMED_OUT
+    end: RelayEnd | None = None
     side: Side | None = None
     octets_from: dict[Side, int] = field(default_factory=lambda: {Side.CLIENT: 0, Side.BACKEND: 0})
 
@@ -43,6 +42,7 @@ class RelayResult:
 async def relay(
     client: trio.abc.Stream,
     backend: trio.abc.Stream,
+    clock: trio.CancelScope,
     *,
     idle: float,
     buffers: Mapping[Side, int],
@@ -50,7 +50,7 @@ async def relay(
     observe: Callable[[Side, bytes], None] | None = None,
     octets_from: dict[Side, int] | None = None,
 ) -> RelayResult:
-    """Copy both ways until one side ends, or nothing moves for `idle` seconds.
+    """Copy both ways until one side ends; nothing moving for `idle` seconds cancels `clock`, the scope this runs in.
 
     `buffers` says how many octets a read from each side may hold. `pending` was read from the client already and goes
     to the backend first. `octets_from`, if given, counts what came from each side while the relay runs.
@@ -58,14 +58,14 @@ async def relay(
     direction renews the deadline (PROXY-83). A direction is read only when its last octets were taken (PROXY-74).
     """
     result = RelayResult() if octets_from is None else RelayResult(octets_from=octets_from)
-    with trio.move_on_after(idle) as scope:
-        books = _Books(result, scope, idle, observe)
-        up = _Way(Side.CLIENT, client, backend, buffers[Side.CLIENT], pending)
-        down = _Way(Side.BACKEND, backend, client, buffers[Side.BACKEND])
-        if isinstance(client, SocketStream) and isinstance(backend, SocketStream) and not pending:
-            await _copy_in_one_task(client, backend, up, down, books)
-        if result.side is None:
-            await _copy_in_two_tasks(up, down, books)
+    clock.deadline = trio.current_time() + idle
+    books = _Books(result, clock, idle, observe)
+    up = _Way(Side.CLIENT, client, backend, buffers[Side.CLIENT], pending)
+    down = _Way(Side.BACKEND, backend, client, buffers[Side.BACKEND])
+    if isinstance(client, SocketStream) and isinstance(backend, SocketStream) and not pending:
+        await _copy_in_one_task(client, backend, up, down, books)
+    if result.end is None:
+        await _copy_in_two_tasks(up, down, books)
     return result
 
 
@@ -89,7 +89,7 @@ class _Books:
     """What moved, by when the next octets must move, and how it ended."""
 
     result: RelayResult
-    scope: trio.CancelScope
+    clock: trio.CancelScope
     idle: float
     observe: Callable[[Side, bytes], None] | None
 
@@ -107,8 +107,8 @@ class _Books:
 
     def _renew(self) -> None:
         deadline = trio.current_time() + self.idle
-        if deadline - self.scope.deadline > DEADLINE_SLACK:
-            self.scope.deadline = deadline
+        if deadline - self.clock.deadline > DEADLINE_SLACK:
+            self.clock.deadline = deadline
 
 
 async def _copy_in_one_task(client: SocketStream, backend: SocketStream, up: _Way, down: _Way, books: _Books) -> None:

@@ -37,7 +37,9 @@ def test_octets_are_unchanged_under_any_chunking(chunks: list[bytes], pending: b
             nursery.start_soon(talk)
 
             async def carry() -> None:
-                result = await relay(proxy_client, proxy_backend, idle=60, buffers=BUFFERS, pending=pending)
+                result = await relay(
+                    proxy_client, proxy_backend, trio.CancelScope(), idle=60, buffers=BUFFERS, pending=pending
+                )
                 assert (result.end, result.side) == (RelayEnd.END_OF_FILE, Side.CLIENT)
                 assert result.octets_from[Side.CLIENT] == len(pending) + sum(map(len, chunks))
                 await proxy_backend.aclose()
@@ -63,8 +65,9 @@ async def test_nothing_moving_ends_it_at_the_idle_time(autojump_clock: MockClock
     """PROXY-82, PROXY-86."""
     _client, proxy_client = memory_stream_pair()
     _backend, proxy_backend = memory_stream_pair()
-    result = await relay(proxy_client, proxy_backend, idle=86400.0, buffers=BUFFERS)
-    assert result.end is RelayEnd.TIMED_OUT
+    with trio.CancelScope() as clock:
+        await relay(proxy_client, proxy_backend, clock, idle=86400.0, buffers=BUFFERS)
+    assert clock.cancelled_caught
     assert trio.current_time() == 86400.0
 
 
@@ -75,7 +78,7 @@ async def test_a_receiver_that_stops_stops_the_sender_and_not_the_other_directio
     results: list[RelayResult] = []
 
     async def carry() -> None:
-        results.append(await relay(proxy_client, proxy_backend, idle=10.0, buffers=BUFFERS))
+        results.append(await relay(proxy_client, proxy_backend, trio.CancelScope(), idle=10.0, buffers=BUFFERS))
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(carry)
@@ -102,7 +105,7 @@ async def test_on_sockets_a_slow_receiver_loses_nothing_and_holds_up_nobody(
 
     async def carry() -> None:
         buffers = {Side.CLIENT: 4096, Side.BACKEND: 65536}
-        results.append(await relay(proxy_client, proxy_backend, idle=60, buffers=buffers))
+        results.append(await relay(proxy_client, proxy_backend, trio.CancelScope(), idle=60, buffers=buffers))
         await proxy_client.aclose()
         await proxy_backend.aclose()
 
@@ -139,7 +142,7 @@ async def test_on_sockets_a_reset_ends_it_like_an_end_of_file() -> None:
     await proxy_client.send_all(b"never read")
     await client.aclose()
     with trio.fail_after(10):
-        result = await relay(proxy_client, proxy_backend, idle=60, buffers=BUFFERS)
+        result = await relay(proxy_client, proxy_backend, trio.CancelScope(), idle=60, buffers=BUFFERS)
     assert (result.end, result.side) == (RelayEnd.END_OF_FILE, Side.CLIENT)
     for stream in (proxy_client, proxy_backend, backend):
         await stream.aclose()
