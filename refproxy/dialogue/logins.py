@@ -17,16 +17,19 @@ def _starts_with(*prefixes: bytes) -> Callable[[bytes], bool]:
     return lambda reply: reply.startswith(prefixes)
 
 
+_pop3_ok = _starts_with(b"+OK")
+_POP3_GREETING = Exchange("reading response from upstream", _pop3_ok, pop3.measure_reply)
+
+
 def pop3_login(user: bytes, password: Secret) -> Login:
     """USER and PASS, whichever way the client came in (PROXY-52 to PROXY-57)."""
-    ok = _starts_with(b"+OK")
     return Login(
         (
-            Exchange("reading response from upstream", ok, pop3.measure_reply),
-            Exchange("sending user name to upstream", ok, pop3.measure_reply, *_line(b"USER " + user)),
+            _POP3_GREETING,
+            Exchange("sending user name to upstream", _pop3_ok, pop3.measure_reply, *_line(b"USER " + user)),
             Exchange(
                 "sending password to upstream",
-                ok,
+                _pop3_ok,
                 pop3.measure_reply,
                 b"PASS " + password.reveal() + b"\r\n",
                 "PASS ***",
@@ -36,28 +39,34 @@ def pop3_login(user: bytes, password: Secret) -> Login:
     )
 
 
+_IMAP_GREETING = Exchange("reading response from upstream", _starts_with(b"* OK"), imap.measure_line)
+
+
+def _imap_continues(reply: bytes) -> bool:
+    return imap.last_line(reply).startswith(b"+")
+
+
 def imap_login(tag: bytes, user: bytes, password: Secret) -> Login:
     """LOGIN with two synchronizing literals under the client's tag (PROXY-58 to PROXY-65)."""
     secret = password.reveal()
-    more = _starts_with(b"+")
-
-    def continues(reply: bytes) -> bool:
-        return more(imap.last_line(reply))
 
     def done(reply: bytes) -> bool:
         return imap.last_line(reply).startswith(tag + b" OK")
 
     return Login(
         (
-            Exchange("reading response from upstream", _starts_with(b"* OK"), imap.measure_line),
+            _IMAP_GREETING,
             Exchange(
                 "sending LOGIN command to upstream",
-                continues,
+                _imap_continues,
                 imap.measure_reply,
                 *_line(b"%s LOGIN {%d}" % (tag, len(user))),
             ),
             Exchange(
-                "sending user name to upstream", continues, imap.measure_reply, *_line(b"%s {%d}" % (user, len(secret)))
+                "sending user name to upstream",
+                _imap_continues,
+                imap.measure_reply,
+                *_line(b"%s {%d}" % (user, len(secret))),
             ),
             Exchange("sending password to upstream", done, imap.measure_reply, secret + b"\r\n", "***"),
         ),
@@ -84,7 +93,7 @@ class SmtpLogin:
 
     def build(self, user: bytes, password: Secret | None) -> Login:
         """All exchanges; without the password that AUTH needs, its line is missing and the login ends there."""
-        exchanges = [_smtp("reading response from upstream", b"220")]
+        exchanges = [_SMTP_GREETING]
         verb = b"EHLO " if self.esmtp or self.xclient is not None else b"HELO "
         exchanges.append(_smtp("sending HELO/EHLO to upstream", b"250", send=verb + self.server_name))
         if self.xclient is not None:
@@ -110,6 +119,9 @@ def _replies(*codes: bytes) -> Callable[[bytes], bool]:
 def _smtp(action: str, *codes: bytes, send: bytes = b"") -> Exchange:
     line = send.removesuffix(b"\r\n")
     return Exchange(action, _replies(*codes), smtp.measure_reply, *(_line(line) if line else (b"", "")))
+
+
+_SMTP_GREETING = _smtp("reading response from upstream", b"220")
 
 
 def _auth_plain(user: bytes, password: Secret | None) -> Exchange:

@@ -26,7 +26,7 @@ INTERNAL_ERROR = b"-ERR internal server error\r\n"
 class Pop3Client(ClientCore):
     """One POP3 client before its login; COMMANDS is the state machine."""
 
-    forbidden_in_credentials = b"\0\r\n"  # they would be written raw into USER and PASS (POP3-Q1)
+    forbidden_in_credentials = frozenset(b"\0\r\n")  # they would be written raw into USER and PASS (POP3-Q1)
 
     def __init__(self, settings: ServerSettings, client: Client, make_salt: Callable[[], bytes]) -> None:
         super().__init__(settings, client, make_salt)
