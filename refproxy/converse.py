@@ -14,6 +14,9 @@ from refproxy.net.line_stream import LineStream, Overlong
 
 __all__ = ["Answer", "Core", "Tell", "converse"]
 
+_CLIENT_IS_NEXT = (Line, Octets, StartTls)
+_PROXY_IS_NEXT = (Authenticate, Connect, Pause)
+
 Answer = Callable[[StartTls | Authenticate | Connect], Awaitable[Turn]]
 """Does what a core asks for, and returns what the core makes of the outcome."""
 
@@ -57,7 +60,7 @@ async def _take_turns(
     """Turn after turn until an end; None for a turn is the client's end of file. Raises PeerError for a reset."""
     turn: Turn | None = core.start()
     while turn is not None:
-        runs = isinstance(turn.then, Line | Octets | StartTls)
+        runs = isinstance(turn.then, _CLIENT_IS_NEXT)
         if clock.deadline == math.inf and (runs or turn.reply):
             clock.deadline = trio.current_time() + allowance
         if turn.reply:
@@ -135,7 +138,7 @@ async def _unless_reset(core: Core, lines: LineStream, turn: Turn, answer: Answe
 
 async def _carry_out(core: Core, turn: Turn, answer: Answer) -> Turn:
     """Do what the core asks for, and what it asks next, until there is something to tell the client, or to hear."""
-    while isinstance(turn.then, Authenticate | Connect | Pause):
+    while isinstance(turn.then, _PROXY_IS_NEXT):
         if isinstance(turn.then, Pause):
             await trio.sleep(turn.then.seconds)
             turn = core.resumed(early=False)

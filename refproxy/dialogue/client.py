@@ -9,6 +9,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
+from functools import cache
 
 from refproxy.config.settings import Mechanism, ServerSettings, StartTlsMode
 from refproxy.dialogue.login import Login, Route
@@ -48,6 +49,11 @@ class Client:
     ip: str | None
     name: bytes = b"[UNAVAILABLE]"
     tls: bool = False
+
+
+@cache
+def _names_of(mechanisms: frozenset[Mechanism]) -> tuple[bytes, ...]:
+    return tuple(name for name, mechanism in MECHANISMS.items() if mechanism.word in mechanisms)
 
 
 class ClientCore(ABC):
@@ -215,9 +221,9 @@ class ClientCore(ABC):
 
     # Logging in.
 
-    def advertised(self) -> list[bytes]:
+    def advertised(self) -> tuple[bytes, ...]:
         """The configured SASL mechanisms in their fixed order (SASL-1)."""
-        return [name for name, mechanism in MECHANISMS.items() if mechanism.word in self.configured]
+        return _names_of(self.configured)
 
     def _begin_exchange(self, name: bytes, responses: tuple[bytes, ...]) -> Turn:
         """Run a mechanism; `responses` are the words that came behind its name (SASL-7, SASL-8)."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from refproxy.config.settings import POP3_COMMAND_LIMIT, Mechanism, ServerSettings
 from refproxy.dialogue.client import MASK, Client, ClientCore, State
@@ -152,7 +152,7 @@ COMMANDS: dict[State, dict[bytes, Rule]] = {
 """What is legal where (POP3-20, POP3-31); everything else is rejected and leads back to COMMAND."""
 
 
-def _multi_line(status: bytes, lines: list[bytes]) -> bytes:
+def _multi_line(status: bytes, lines: Iterable[bytes]) -> bytes:
     return b"".join([line + b"\r\n" for line in (status, *lines, b".")])
 
 
