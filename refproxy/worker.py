@@ -6,6 +6,7 @@ import errno
 import os
 import socket
 from collections.abc import Sequence
+from contextlib import closing
 from functools import partial
 from itertools import count
 
@@ -47,19 +48,23 @@ class Worker:
         self, listeners: Sequence[Listener], *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
     ) -> None:
         """Accept and serve until drained."""
-        async with trio.open_nursery() as helpers:
-            helpers.start_soon(self._resets.run)
-            async with trio.open_nursery() as sessions:
-                with self._accepting:
-                    async with trio.open_nursery() as acceptors:
-                        for listener in listeners:
-                            acceptors.start_soon(self._accept, listener, len(listeners), sessions)
-                        task_status.started()
-                        await trio.sleep_forever()
-                self._refuses.set()
-                if self._sessions and self.settings.worker_shutdown_timeout is not None:
-                    sessions.start_soon(self._cut_after, self.settings.worker_shutdown_timeout)
-            helpers.cancel_scope.cancel()
+        with closing(self._resets):
+            async with trio.open_nursery() as helpers:
+                helpers.start_soon(self._resets.run)
+                await self._accept_and_serve(listeners, task_status)
+                helpers.cancel_scope.cancel()
+
+    async def _accept_and_serve(self, listeners: Sequence[Listener], task_status: trio.TaskStatus[None]) -> None:
+        async with trio.open_nursery() as sessions:
+            with self._accepting:
+                async with trio.open_nursery() as acceptors:
+                    for listener in listeners:
+                        acceptors.start_soon(self._accept, listener, len(listeners), sessions)
+                    task_status.started()
+                    await trio.sleep_forever()
+            self._refuses.set()
+            if self._sessions and self.settings.worker_shutdown_timeout is not None:
+                sessions.start_soon(self._cut_after, self.settings.worker_shutdown_timeout)
 
     async def drain(self) -> None:
         """Stop accepting, and return when that is done; sessions go on, up to `worker_shutdown_timeout` (CORE-76)."""

@@ -25,19 +25,25 @@ ResetCancels = Callable[[trio.CancelScope], AbstractContextManager[None]]
 
 
 class ResetWatch:
-    """The sockets of a worker whose peers must not vanish unnoticed. Nothing is noticed unless `run` runs."""
+    """The sockets of a worker whose peers must not vanish unnoticed.
+
+    Nothing is noticed unless `run` runs. The last `with` block must have ended before `close`.
+    """
 
     def __init__(self) -> None:
         self._epoll = select.epoll()
         self._scopes: dict[int, trio.CancelScope] = {}
 
     async def run(self) -> None:
-        """Cancel the scope of each socket that breaks, until cancelled; then it is of no use any more."""
-        with self._epoll:
-            while True:
-                await trio.lowlevel.wait_readable(self._epoll.fileno())
-                for descriptor, _ in self._epoll.poll(0):
-                    self._scopes[descriptor].cancel()
+        """Cancel the scope of each socket that breaks, until cancelled."""
+        while True:
+            await trio.lowlevel.wait_readable(self._epoll.fileno())
+            for descriptor, _ in self._epoll.poll(0):
+                self._scopes[descriptor].cancel()
+
+    def close(self) -> None:
+        """Watch no more."""
+        self._epoll.close()
 
     @contextmanager
     def reset_cancels(self, sock: socket.socket, scope: trio.CancelScope) -> Iterator[None]:

@@ -29,6 +29,7 @@ async def running_watch() -> AsyncIterator[ResetWatch]:
         nursery.start_soon(watch.run)
         yield watch
         nursery.cancel_scope.cancel()
+    watch.close()
 
 
 def reset(sock: socket.socket) -> None:
