@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import resource
 from dataclasses import dataclass, field
-from enum import Enum
+from enum import Enum, IntEnum
 from ipaddress import IPv4Network, IPv6Network
 
 PAGE = resource.getpagesize()
@@ -71,7 +71,7 @@ class VerifyClient(Enum):
     OPTIONAL_NO_CA = "optional_no_ca"
 
 
-class LogLevel(Enum):
+class LogLevel(IntEnum):
     """Severity of `error_log`, ascending."""
 
     DEBUG = 0

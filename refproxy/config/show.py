@@ -233,12 +233,12 @@ def dump_json(settings: Settings) -> str:
 def jsonable(row: Row, value: object) -> object:
     """A value made of what JSON has. Of a group of values only those appear that no other directive sets."""
     match value:
+        case LogLevel():  # an int, too
+            return level_name(value)
         case None | bool() | int() | float():
             return value
         case bytes():
             return printable(value)
-        case LogLevel():
-            return level_name(value)
         case frozenset():
             return [jsonable(row, item) for item in ordered(value)]
         case tuple():

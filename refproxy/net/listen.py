@@ -14,8 +14,9 @@ import trio
 
 from refproxy.config.settings import Address, KeepAlive, Listen, ServerSettings, Settings, TcpAddress, UnixAddress
 from refproxy.errors import ConfigError
+from refproxy.net.socket_stream import send_without_delay
 
-__all__ = ["Endpoint", "Listener", "local_address", "open_listeners", "peer_address"]
+__all__ = ["Endpoint", "Listener", "open_listeners"]
 
 BIND_ATTEMPTS = 5  # CORE-10
 BIND_PAUSE = 0.5  # seconds
@@ -46,14 +47,30 @@ class Listener:
         """The endpoint that a connection to the local address belongs to."""
         return self.endpoints.get(local) or self.endpoints[self.address]
 
-    async def accept(self) -> socket.socket:
-        """Return the next client's socket. Raises OSError, also for a client that gave up meanwhile."""
-        await trio.lowlevel.checkpoint()  # a flood of connections must not keep the sessions from running
+    async def accept(self) -> tuple[socket.socket, Address]:
+        """Return the next client's socket and address. Raises OSError, also for a client that gave up meanwhile.
+
+        Always waits first: one call that did not wait would be a turn saved, but a flood of connections must not keep
+        the sessions from running.
+        """
         while True:
+            await trio.lowlevel.wait_readable(self.sock)
             try:
-                return self.sock.accept()[0]
+                sock, name = self.sock.accept()
             except BlockingIOError:
-                await trio.lowlevel.wait_readable(self.sock)
+                continue  # another worker was quicker
+            if isinstance(self.address, TcpAddress):
+                send_without_delay(sock)
+            return sock, self._address(name)
+
+    def local_address(self, sock: socket.socket) -> Address:
+        """The address that a client connected to. Raises OSError when the connection is gone already."""
+        return self._address(sock.getsockname())
+
+    def _address(self, name: tuple[str, int] | str) -> Address:
+        return (
+            UnixAddress(str(name)) if isinstance(self.address, UnixAddress) else TcpAddress(str(name[0]), int(name[1]))
+        )
 
     def close(self) -> None:
         """Close the socket, and remove a UNIX socket's file (CORE-9)."""
@@ -168,17 +185,3 @@ def _set_keepalive(sock: socket.socket, keepalive: KeepAlive | bool | None) -> N
         for option, value in options.items():
             if value is not None:
                 sock.setsockopt(socket.IPPROTO_TCP, option, value)
-
-
-def local_address(sock: socket.socket) -> Address:
-    """The address that a client connected to."""
-    return _address(sock.family, sock.getsockname())
-
-
-def peer_address(sock: socket.socket) -> Address:
-    """The client's address. Raises OSError when the client is gone already."""
-    return _address(sock.family, sock.getpeername())
-
-
-def _address(family: int, name: tuple[str, int] | str) -> Address:
-    return UnixAddress(str(name)) if family == socket.AF_UNIX else TcpAddress(str(name[0]), int(name[1]))

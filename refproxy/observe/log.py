@@ -79,9 +79,9 @@ class Log:
 
     def __call__(self, event: Event) -> None:
         """Write the event wherever its level is wanted."""
-        session, level = event.session, event.level.value
+        session, level = event.session, event.level
         logs = self._main_logs if session is None else session.settings.error_logs
-        wanting = [log for log in logs if level >= log.level.value]
+        wanting = [log for log in logs if level >= log.level]
         if not wanting:
             return
         for entry in self._entries(event):

@@ -74,7 +74,7 @@ async def test_a_reload_takes_over_the_sockets_it_needs() -> None:
     with socket.create_connection(("127.0.0.1", first)):
         after = await open_listeners(settings(TcpAddress("127.0.0.1", second), TcpAddress("127.0.0.1", first)), before)
         with trio.fail_after(5):
-            (await after[1].accept()).close()
+            (await after[1].accept())[0].close()
     for listener in after:
         listener.close()
 
