@@ -31,7 +31,7 @@ from refproxy.net.peek import peekable
 from refproxy.net.proxy_in import receive_proxy_header
 from refproxy.net.relay import relay
 from refproxy.net.reset_watch import ResetCancels
-from refproxy.net.tls.stream import HandshakeFailed
+from refproxy.net.tls.stream import RECORD_SIZE, HandshakeFailed, TlsStream
 from refproxy.observe.events import (
     LineReceived,
     LineSent,
@@ -342,12 +342,14 @@ class Session:
     async def _relay(self) -> str:
         assert self._backend is not None
         settings, self._is_relaying = self._settings, True
+        in_tls = isinstance(self._lines.stream, TlsStream) or isinstance(self._backend, TlsStream)
+        least = RECORD_SIZE if in_tls else 0  # a record comes whole, whatever is read of it (PROXY-73)
         await relay(
             self._lines.stream,
             self._backend,
             self._scope,
             idle=settings.proxy.timeout,
-            buffers={Side.CLIENT: settings.client_buffer, Side.BACKEND: settings.proxy.buffer},
+            buffers={Side.CLIENT: max(settings.client_buffer, least), Side.BACKEND: max(settings.proxy.buffer, least)},
             pending=self._lines.take_pending(),
             observe=self._tell_relayed if self._events.verbose else None,
             octets_from=self.info.octets_from,

@@ -3,7 +3,7 @@
 Two sockets that both keep up are served by one task, which an epoll set of the session's own wakes for either of them:
 a session spends nearly all its life here, and a second task would cost a tenth of all the time it ever takes. As soon
 as a receiver does not keep up, each direction has to wait for something of its own, and gets a task for that. So do
-streams that are no plain sockets.
+streams without a socket.
 """
 
 from __future__ import annotations
@@ -12,14 +12,17 @@ import select
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
+from typing import TypeGuard
 
 import trio
 
 from refproxy.errors import Side
 from refproxy.net.socket_stream import SocketStream
+from refproxy.net.tls.stream import RECORD_SIZE, TlsStream
 
 __all__ = ["RelayEnd", "RelayResult", "relay"]
 
+FAIR_AFTER = 16  # reads of one direction before others have a turn
 DEADLINE_SLACK = 0.3  # seconds; a deadline that would move by less stays where it is (PROXY-85)
 
 
@@ -62,11 +65,21 @@ async def relay(
     books = _Books(result, clock, idle, observe)
     up = _Way(Side.CLIENT, client, backend, buffers[Side.CLIENT], pending)
     down = _Way(Side.BACKEND, backend, client, buffers[Side.BACKEND])
-    if isinstance(client, SocketStream) and isinstance(backend, SocketStream) and not pending:
+    if _keeps_nothing_back(client, up.room) and _keeps_nothing_back(backend, down.room) and not pending:
         await _copy_in_one_task(client, backend, up, down, books)
     if result.end is None:
         await _copy_in_two_tasks(up, down, books)
     return result
+
+
+def _keeps_nothing_back(stream: trio.abc.Stream, room: int) -> TypeGuard[SocketStream | TlsStream]:
+    """Whether a set of descriptors can tell when the stream has something to read.
+
+    In TLS nothing may be left inside, where the set would not see it: a read must have room for a whole record.
+    """
+    if isinstance(stream, TlsStream):
+        return stream.is_on_socket and room >= RECORD_SIZE and not stream.has_decrypted
+    return isinstance(stream, SocketStream)
 
 
 @dataclass(slots=True)
@@ -117,7 +130,9 @@ class _Books:
             self.clock.deadline = deadline
 
 
-async def _copy_in_one_task(client: SocketStream, backend: SocketStream, up: _Way, down: _Way, books: _Books) -> None:
+async def _copy_in_one_task(
+    client: SocketStream | TlsStream, backend: SocketStream | TlsStream, up: _Way, down: _Way, books: _Books
+) -> None:
     """Copy until an end, or until a receiver does not keep up; what it did not take is `ahead` then."""
     try:
         either = select.epoll()
@@ -130,25 +145,36 @@ async def _copy_in_one_task(client: SocketStream, backend: SocketStream, up: _Wa
         while True:
             await trio.lowlevel.wait_readable(either.fileno())
             for descriptor, _ in either.poll(0):
-                source, sink, way = ways[descriptor]
-                try:
-                    octets = source.receive_now(way.room)
-                except trio.BrokenResourceError:
-                    octets = b""  # PROXY-77
-                if octets is None:
-                    continue
-                if not octets:
-                    books.ended(way, RelayEnd.END_OF_FILE)
+                if not _copy_now(*ways[descriptor], books):
                     return
-                try:
-                    sent = sink.send_now(octets)
-                except trio.BrokenResourceError:
-                    books.ended(way, RelayEnd.BROKEN)
-                    return
-                books.moved(way, octets[:sent])
-                if sent < len(octets):
-                    way.ahead = octets[sent:]
-                    return
+
+
+def _copy_now(source: SocketStream | TlsStream, sink: SocketStream | TlsStream, way: _Way, books: _Books) -> bool:
+    """Copy what is there, but not for ever; tell whether to go on as before: no end, and the receiver keeps up."""
+    for _ in range(FAIR_AFTER):
+        try:
+            octets = source.receive_now(way.room)
+        except trio.BrokenResourceError:
+            octets = b""  # PROXY-77
+        except trio.WouldBlock:
+            return False
+        if octets is None:
+            break
+        if not octets:
+            books.ended(way, RelayEnd.END_OF_FILE)
+            return False
+        try:
+            sent = sink.send_now(octets)
+        except trio.BrokenResourceError:
+            books.ended(way, RelayEnd.BROKEN)
+            return False
+        books.moved(way, octets[:sent])
+        if sent < len(octets):
+            way.ahead = octets[sent:]
+            return False
+        if len(octets) < way.room:
+            break  # it is empty
+    return True
 
 
 async def _copy_in_two_tasks(up: _Way, down: _Way, books: _Books) -> None:

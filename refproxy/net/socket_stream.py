@@ -28,6 +28,8 @@ class SocketStream(trio.abc.HalfCloseableStream):
     The socket's options are the business of who made it, see `send_without_delay`.
     """
 
+    __slots__ = ("_is_empty", "_unfair", "_waiting", "socket")
+
     def __init__(self, sock: socket.socket) -> None:
         if sock.gettimeout() != 0:
             sock.setblocking(False)

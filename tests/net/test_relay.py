@@ -11,9 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from trio.testing import MockClock, memory_stream_pair
 
+from refproxy.config.settings import MailProtocol
 from refproxy.errors import Side
 from refproxy.net.relay import RelayEnd, RelayResult, relay
 from refproxy.net.socket_stream import SocketStream
+from refproxy.net.tls.server import ServerTls
+from tests.pki import Pki
 
 BUFFERS = {Side.CLIENT: 7, Side.BACKEND: 5}
 
@@ -134,6 +137,51 @@ async def test_on_sockets_a_slow_receiver_loses_nothing_and_holds_up_nobody(
     (result,) = results
     assert (result.end, result.side) == (RelayEnd.END_OF_FILE, Side.BACKEND)
     assert result.octets_from == {Side.CLIENT: 16, Side.BACKEND: len(flood)}
+
+
+@pytest.mark.parametrize("room", [1000, 4096, 16384, 65536])
+async def test_tls_on_a_socket_is_relayed_whole(room: int, pki: Pki) -> None:
+    """PROXY-72, PROXY-73: whatever a read has room for, and however the records come."""
+    ours, theirs = socket.socketpair()
+    backend, proxy_backend = stream_pair(True)
+    tls = ServerTls(pki.tls(), MailProtocol.IMAP)
+    flood = bytes(range(256)) * 4096
+    theirs.setblocking(False)
+    client = trio.SSLStream(
+        trio.SocketStream(trio.socket.from_stdlib_socket(theirs)), pki.client_context(), server_hostname="mx.example"
+    )
+    results: list[RelayResult] = []
+
+    async def carry() -> None:
+        proxy_client = await tls.accept(SocketStream(ours))
+        buffers = {Side.CLIENT: room, Side.BACKEND: room}
+        results.append(await relay(proxy_client, proxy_backend, trio.CancelScope(), idle=60, buffers=buffers))
+        await proxy_client.aclose()
+        await proxy_backend.aclose()
+
+    async def send(stream: trio.abc.SendStream) -> None:
+        for start in range(0, len(flood), 70_001):
+            await stream.send_all(flood[start : start + 70_001])
+
+    async def receive(stream: trio.abc.ReceiveStream) -> None:
+        received = bytearray()
+        while len(received) < len(flood):
+            received += await stream.receive_some(100_000)
+        assert received == flood
+
+    with trio.fail_after(20):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(carry)
+            await client.do_handshake()
+            async with trio.open_nursery() as both:
+                for stream in (client, backend):
+                    both.start_soon(send, stream)
+                    both.start_soon(receive, stream)
+            await backend.aclose()
+            assert await client.receive_some(100) == b""
+    (result,) = results
+    assert result.octets_from == {Side.CLIENT: len(flood), Side.BACKEND: len(flood)}
+    await trio.aclose_forcefully(client)
 
 
 async def test_on_sockets_a_reset_ends_it_like_an_end_of_file() -> None:
