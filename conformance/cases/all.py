@@ -2,5 +2,6 @@
 
 from __future__ import annotations
 
+from conformance.cases import auth_request as auth_request
 from conformance.cases import canary as canary
 from conformance.cases import smtp_xclient as smtp_xclient
