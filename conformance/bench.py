@@ -19,7 +19,7 @@ from typing import TypeVar
 import trio
 import trustme
 
-from conformance.case import Case
+from conformance.case import Case, Needs
 from conformance.fakes.auth_server import AuthRequest, RawRequest, read_request
 from conformance.fakes.dns_server import Answer, CaseDns, DnsServer, reverse_name
 from conformance.fakes.peer import Peer
@@ -183,7 +183,7 @@ class Bench:
     async def run(self) -> None:
         """Run the script with everything around it in place. Raises Mismatch."""
         async with trio.open_nursery() as nursery:
-            listeners = await trio.open_tcp_listeners(0, host="127.0.0.1")
+            listeners = await _backend_listeners(both=Needs.IPV6 in self.case.needs)
             self.backend_port = listeners[0].socket.getsockname()[1]
             nursery.start_soon(trio.serve_listeners, self._take_backend, listeners)
             try:
@@ -281,6 +281,18 @@ class World:
         ends = (".".join(labels[start:]) for start in range(len(labels)))
         bench = next((self.by_name[end] for end in ends if end in self.by_name), None)
         return bench.dns if bench else None
+
+
+async def _backend_listeners(*, both: bool) -> list[trio.SocketListener]:
+    """Listen on a free port of 127.0.0.1, on wish on the same of ::1."""
+    while True:
+        listeners = await trio.open_tcp_listeners(0, host="127.0.0.1")
+        if not both:
+            return listeners
+        try:
+            return listeners + await trio.open_tcp_listeners(listeners[0].socket.getsockname()[1], host="::1")
+        except OSError:  # taken by another
+            await listeners[0].aclose()
 
 
 async def _unix_listener(path: str) -> trio.SocketListener:

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from conformance.cases import auth_answers as auth_answers
+from conformance.cases import auth_ends as auth_ends
+from conformance.cases import auth_failures as auth_failures
 from conformance.cases import auth_request as auth_request
+from conformance.cases import auth_route as auth_route
+from conformance.cases import auth_wait as auth_wait
 from conformance.cases import canary as canary
 from conformance.cases import smtp_xclient as smtp_xclient

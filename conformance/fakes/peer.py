@@ -57,6 +57,12 @@ class Peer:
         self.transcript.remark(f"{self.side.value} half-closes")
         await self.socket_stream.send_eof()
 
+    async def send_last(self, octets: bytes) -> None:
+        """Send octets and the end of file in one packet, so that the target learns of both at once."""
+        self.socket_stream.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, 1)
+        await self.send(octets)
+        await self.close()
+
     async def close(self) -> None:
         """Close, in TLS with close_notify."""
         self.transcript.remark(f"{self.side.value} closes")
