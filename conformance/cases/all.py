@@ -8,5 +8,8 @@ from conformance.cases import auth_failures as auth_failures
 from conformance.cases import auth_request as auth_request
 from conformance.cases import auth_route as auth_route
 from conformance.cases import auth_wait as auth_wait
+from conformance.cases import backend_errors as backend_errors
+from conformance.cases import backend_faults as backend_faults
+from conformance.cases import backend_replies as backend_replies
 from conformance.cases import canary as canary
 from conformance.cases import smtp_xclient as smtp_xclient
