@@ -6,7 +6,7 @@ import trio
 
 from conformance.bench import Bench
 from conformance.case import Block, Script, case
-from conformance.cases.backend_login import LOGINS, PASSED_ON, login_block, login_until
+from conformance.cases.backend_login import LOGINS, PASSED_ON, UNTAGGED, login_block, login_until
 from conformance.dialogues import LOGGED_IN, PROTOCOLS, asked, greeted
 from conformance.fakes.peer import Peer
 
@@ -83,6 +83,7 @@ for kind, rows in UNFINISHED.items():
             rules="PROXY-27 PROXY-69",
             directives="proxy_pass_error_message",
             block=login_block(kind, PASSED_ON),
+            deviates=UNTAGGED if octets.startswith(b"* CAP") else None,
         )(_gone(kind, step_name, octets, "closed"))
     for how in ("reset", "half-closed"):
         case(
@@ -173,6 +174,7 @@ for kind, rows in SILENT.items():
             rules="PROXY-9 PROXY-69",
             directives="timeout",
             block=login_block(kind, "timeout 1s;"),
+            deviates=UNTAGGED if slug == "only-untagged" else None,
         )(_silent(kind, step_name, octets))
 
 

@@ -9,7 +9,7 @@ from conformance.case import Block
 from conformance.dialogues import greeted
 from conformance.fakes.peer import Peer
 
-__all__ = ["LOGINS", "PASSED_ON", "Step", "login_block", "login_until"]
+__all__ = ["LOGINS", "PASSED_ON", "UNTAGGED", "Step", "login_block", "login_until"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +51,7 @@ LOGINS: dict[str, tuple[Step, ...]] = {
 """All steps by protocol; in `smtp-none` the session came from RCPT without AUTH."""
 
 SETTINGS = {"smtp": "proxy_smtp_auth on; ", "smtp-none": "smtp_auth none; ", "imap": "", "pop3": ""}
+UNTAGGED = {"nginx": "1.22 takes no untagged line before the reply to LOGIN; later versions take one"}
 PASSED_ON = "proxy_pass_error_message on; "
 
 
