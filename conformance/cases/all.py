@@ -12,4 +12,6 @@ from conformance.cases import backend_errors as backend_errors
 from conformance.cases import backend_faults as backend_faults
 from conformance.cases import backend_replies as backend_replies
 from conformance.cases import canary as canary
+from conformance.cases import relay_data as relay_data
+from conformance.cases import relay_end as relay_end
 from conformance.cases import smtp_xclient as smtp_xclient
