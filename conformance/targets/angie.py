@@ -80,7 +80,7 @@ class AngieLike(Target):
                 process = start(words, sink)
             except OSError as error:
                 raise TargetTrouble(f"{words[0]} cannot be started: {error.strerror}") from error
-        running = _Process(process, places, output)
+        running = _Process(process, places, conf, output)
         try:
             await running.wait_until_open()
             yield running
@@ -89,8 +89,10 @@ class AngieLike(Target):
 
 
 class _Process(Running):
-    def __init__(self, process: subprocess.Popen[bytes], places: Mapping[Block, Place], output: Path) -> None:
-        self.process, self.places, self._output = process, places, output
+    def __init__(
+        self, process: subprocess.Popen[bytes], places: Mapping[Block, Place], conf: Path, output: Path
+    ) -> None:
+        self.process, self.places, self._conf, self._output = process, places, conf, output
 
     def trouble(self) -> str | None:
         if self.process.poll() is None:
@@ -99,6 +101,14 @@ class _Process(Running):
 
     def send_signal(self, number: int) -> None:
         self.process.send_signal(number)
+
+    def reload(self, old: str, new: str) -> None:
+        self._conf.write_text(self._conf.read_text().replace(old, new))
+        self.send_signal(signal.SIGHUP)
+
+    async def logged(self, text: str) -> None:
+        while text not in self._output.read_text(errors="replace"):  # noqa: ASYNC110 (another process writes it)
+            await trio.sleep(POLL)
 
     async def ended(self) -> None:
         await trio.to_thread.run_sync(self.process.wait, abandon_on_cancel=True)

@@ -106,6 +106,14 @@ class Running(ABC):
         """Send the target's main process a signal."""
 
     @abstractmethod
+    def reload(self, old: str, new: str) -> None:
+        """Replace text in its configuration, and have it reloaded."""
+
+    @abstractmethod
+    async def logged(self, text: str) -> None:
+        """Wait until it has logged this."""
+
+    @abstractmethod
     async def ended(self) -> None:
         """Wait until the target's main process has ended."""
 
