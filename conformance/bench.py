@@ -53,6 +53,7 @@ class Bench:
         self._auth_send, self._auth = trio.open_memory_channel[AuthRequest](100)
         self._backend_send, self._backends = trio.open_memory_channel[Peer](100)
         self._open: list[Peer] = []
+        self._listeners: list[trio.SocketListener] = []
         self.backend_port = 0
 
     @property
@@ -137,6 +138,11 @@ class Bench:
         """The target's next connection to the case's backend."""
         return await self._backends.receive()
 
+    def narrow_backend(self, octets: int) -> None:
+        """Connections to the backend take about so many octets ahead of who reads them, from now on."""
+        for listener in self._listeners:
+            listener.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, octets)
+
     def no_backend(self) -> None:
         """The backend was not contacted. Raises Mismatch."""
         try:
@@ -185,6 +191,7 @@ class Bench:
         async with trio.open_nursery() as nursery:
             listeners = await _backend_listeners(both=Needs.IPV6 in self.case.needs)
             self.backend_port = listeners[0].socket.getsockname()[1]
+            self._listeners = listeners
             nursery.start_soon(trio.serve_listeners, self._take_backend, listeners)
             try:
                 with self._world.known(self):

@@ -9,6 +9,7 @@ from conformance.cases import auth_failures as auth_failures
 from conformance.cases import auth_request as auth_request
 from conformance.cases import auth_route as auth_route
 from conformance.cases import auth_wait as auth_wait
+from conformance.cases import backend_connect as backend_connect
 from conformance.cases import backend_errors as backend_errors
 from conformance.cases import backend_faults as backend_faults
 from conformance.cases import backend_replies as backend_replies

@@ -16,7 +16,7 @@ __all__ = ["AuthRequest", "RawRequest", "read_request"]
 RawRequest = tuple[bytes, bytes, list[tuple[bytes, bytes]], bool]
 """The octets of a request, its target, its headers, and whether h11 took it."""
 
-LIMIT = 65536  # octets of a request
+LIMIT = 4 << 20  # octets of a request, in which a password may be long
 
 
 @dataclass(slots=True)
