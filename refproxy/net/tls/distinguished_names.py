@@ -118,7 +118,7 @@ def _format_attribute(attribute: Attribute) -> bytes:
 
 def _escape(value: bytes) -> bytes:
     escaped = [b"\\%c" % octet if octet in SPECIAL else _in_hex(octet) for octet in value]
-    if value[:1] in (b" ", b"#"):
+    if value[:1] in (b" ", b"#") and value != b"#":  # alone it is OpenSSL's last octet, not its first
         escaped[0] = b"\\" + value[:1]
     if value[-1:] == b" ":
         escaped[-1] = b"\\ "
