@@ -441,7 +441,7 @@ def accept_octets(server: ServerTls, octets: bytes) -> str:
     [
         (b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", "http request"),
         (b"QUIT\r\nQUIT\r\n", ""),
-        (b"\x15\x03\x01\x00\x02\x02(", ""),
+        (b"\x15\x03\x01\x00\x02\x02\x28", ""),
         (b"\x16\x03\x01\xff\xff" + b"x" * 100, "too long"),
     ],
 )
