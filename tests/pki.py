@@ -52,8 +52,7 @@ class Pki:
         self, certificate: trustme.LeafCert | None = None, *, alpn: tuple[str, ...] = ()
     ) -> ssl.SSLContext:
         """A client that trusts the authority and shows a certificate if it has one."""
-        context = ssl.create_default_context()
-        self.authority.configure_trust(context)
+        context = ssl.create_default_context(cafile=self.ca)  # and not, which takes time, the system's authorities
         if certificate is not None:
             certificate.configure_cert(context)
         if alpn:
@@ -69,6 +68,11 @@ class Pki:
     def expired(self, name: str) -> trustme.LeafCert:
         """A certificate whose time is over."""
         return self.authority.issue_cert(name, not_before=LONG_AGO, not_after=LONG_AGO + datetime.timedelta(days=1))
+
+    @cached_property
+    def rsa(self) -> str:
+        """A file with a certificate for `mx.example` that has an RSA key; one is enough, for they take time."""
+        return self.file(self.authority.issue_cert("mx.example", key_type=trustme.KeyType.RSA), "rsa")
 
     @cached_property
     def forged(self) -> str:

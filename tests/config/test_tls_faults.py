@@ -6,7 +6,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import trustme
 from cryptography.hazmat.primitives import serialization
 
 from refproxy.config.load import ConfigErrors, load
@@ -24,8 +23,7 @@ def faults(tmp_path: Path, pki: Pki) -> Faults:
     for name in ("server", "ca"):
         (tmp_path / f"{name}.pem").write_bytes((pki.directory / f"{name}.pem").read_bytes())
     (tmp_path / "other.pem").write_bytes(pki.authority.issue_cert("x").private_key_and_cert_chain_pem.bytes())
-    rsa = pki.authority.issue_cert("x", key_type=trustme.KeyType.RSA)
-    (tmp_path / "rsa.pem").write_bytes(rsa.private_key_and_cert_chain_pem.bytes())
+    (tmp_path / "rsa.pem").write_bytes(Path(pki.rsa).read_bytes())
     (tmp_path / "empty").touch()
     (tmp_path / "garbage").write_bytes(b"no PEM at all \xff\n")
     cut = b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"

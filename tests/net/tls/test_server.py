@@ -161,7 +161,7 @@ async def test_dh_parameters(pki: Pki, rsa_file: str, dh_file: str) -> None:
 
 @pytest.fixture(scope="module")
 def rsa_file(pki: Pki) -> str:
-    return pki.file(pki.authority.issue_cert("mx.example", key_type=trustme.KeyType.RSA), "rsa")
+    return pki.rsa
 
 
 @every_version

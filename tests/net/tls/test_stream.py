@@ -462,6 +462,7 @@ def test_no_garbage_is_anything_but_a_failed_handshake(octets: bytes, head: byte
     assert accept_octets(server, head + octets) != "a session"
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(data=st.data())
 def test_no_damaged_hello_is_anything_but_a_failed_handshake(data: st.DataObject, pki: Pki, server: ServerTls) -> None:
