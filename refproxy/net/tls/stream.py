@@ -57,7 +57,7 @@ class TlsStream(trio.abc.HalfCloseableStream):
     that ends without close_notify is at its end of file: mail clients do that, and the protocols know where they end.
     """
 
-    __slots__ = ("_carrier", "_is_unfair", "_writing", "connection", "transport")
+    __slots__ = ("_carrier", "_is_unfair", "_unsent", "connection", "transport")
 
     def __init__(self, transport: trio.abc.Stream, make: Callable[[Any], SSL.Connection]) -> None:
         self.transport = transport
@@ -69,7 +69,7 @@ class TlsStream(trio.abc.HalfCloseableStream):
             self.connection = make(None)
             self._carrier = _OverStream(transport, self.connection)
             self._is_unfair = _always
-        self._writing = False
+        self._unsent: memoryview | None = None  # of the send that is under way, or was cancelled
 
     @property
     def version(self) -> str:
@@ -156,18 +156,18 @@ class TlsStream(trio.abc.HalfCloseableStream):
         """Send everything. Raises trio.BrokenResourceError when the peer is gone, or an earlier send was cancelled."""
         if self._is_unfair():
             await trio.lowlevel.checkpoint()
-        if self._writing:  # OpenSSL would take the rest of the earlier record for the beginning of this one
+        if self._unsent is not None:  # OpenSSL would take the rest of the earlier record for the beginning of this one
             raise trio.BrokenResourceError("an earlier send is not through")
-        self._writing, left = True, memoryview(data)
+        self._unsent = memoryview(data)
         try:
-            while left:
-                left = left[await self._perform(self.connection.send, left) :]
+            while self._unsent:
+                self._unsent = self._unsent[await self._perform(self.connection.send, self._unsent) :]
                 await self._carrier.flush()
         except SSL.Error as error:
             if self._sent_eof:
                 raise trio.ClosedResourceError("close_notify was sent") from error
             raise trio.BrokenResourceError(openssl_reason(error)) from error
-        self._writing = False
+        self._unsent = None
 
     async def wait_send_all_might_not_block(self) -> None:
         """Wait until there is room."""
@@ -181,6 +181,9 @@ class TlsStream(trio.abc.HalfCloseableStream):
         if self._sent_eof:  # OpenSSL's second shutdown waits for the peer's
             return
         try:
+            if self._unsent:  # its record must be whole first: OpenSSL would take the rest of it for the close_notify
+                await self._perform(self.connection.send, self._unsent)
+                self._unsent = None
             await self._perform(self.connection.shutdown)
             await self._carrier.flush()
         except SSL.Error as error:

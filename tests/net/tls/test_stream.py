@@ -156,6 +156,23 @@ async def test_what_was_cancelled_in_the_middle_of_a_send_is_never_continued_wit
             await stream.send_all(b"451 4.3.2 Internal server error\r\n")
 
 
+@every_version
+async def test_close_notify_follows_a_whole_record(version: ssl.TLSVersion, pki: Pki, server: ServerTls) -> None:
+    """PROXY-81: a relay is cancelled while the client does not read; what it reads later still ends properly."""
+    async with connected(server, only(pki.client_context(), version)) as (stream, client):
+        with trio.CancelScope() as scope:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(stream.send_all, MEGABYTE * 8)
+                await wait_all_tasks_blocked()
+                scope.cancel()
+        received = 0
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(stream.send_eof)
+            while octets := await client.receive_some(65536):
+                received += len(octets)
+        assert 0 < received < len(MEGABYTE * 8)
+
+
 @every_kind
 async def test_cancelling_a_receive_loses_nothing(kind: str, pki: Pki, server: ServerTls) -> None:
     """AUTH-37: a watcher reads ahead and is cancelled again and again."""
