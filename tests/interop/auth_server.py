@@ -11,7 +11,16 @@ from dataclasses import dataclass
 from types import TracebackType
 from urllib.parse import unquote_to_bytes
 
-__all__ = ["AuthRequest", "AuthServer"]
+__all__ = ["AuthRequest", "AuthServer", "Route"]
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """Where the auth server sends a client, and whether it says how the proxy has to protect that connection."""
+
+    port: int
+    host: str = "127.0.0.1"
+    ssl: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,11 +46,12 @@ class AuthRequest:
 class AuthServer:
     """Serves in a thread from `with` on.
 
-    `routes` maps a request path and an `Auth-Protocol` value, as in `/plain smtp`, to the port of a backend.
+    `routes` maps a request path and an `Auth-Protocol` value, as in `/plain smtp`, to a backend; with a user at the
+    end, as in `/chosen smtp alice@example.test`, it is for that user only.
     A path `/retry…` refuses with `Auth-Wait: 1`, so that the session goes on. Method `none` is always admitted.
     """
 
-    def __init__(self, users: Mapping[str, str], routes: dict[str, int]) -> None:
+    def __init__(self, users: Mapping[str, str], routes: dict[str, Route]) -> None:
         self.users = users
         self.routes = routes
         self.requests: list[AuthRequest] = []
@@ -84,8 +94,12 @@ class AuthServer:
             if request.path.startswith("/retry"):
                 lines.append("Auth-Wait: 1")
         else:
-            port = self.routes[f"{request.path} {headers['Auth-Protocol']}"]
-            lines += ["Auth-Status: OK", "Auth-Server: 127.0.0.1", f"Auth-Port: {port}"]
+            wanted = f"{request.path} {headers['Auth-Protocol']}"
+            user = request.credential("Auth-User").decode("utf-8")
+            route = self.routes.get(f"{wanted} {user}") or self.routes[wanted]
+            lines += ["Auth-Status: OK", f"Auth-Server: {route.host}", f"Auth-Port: {route.port}"]
+            if route.ssl is not None:
+                lines.append(f"Auth-Server-SSL: {route.ssl}")
             if headers["Auth-Method"] in ("apop", "cram-md5"):
                 lines.append(f"Auth-Pass: {password}")
         return "\r\n".join([*lines, "", ""]).encode("ascii")

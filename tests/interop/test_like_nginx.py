@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from tests.interop.auth_server import AuthServer
+from tests.interop.auth_server import AuthServer, Route
 from tests.interop.clients import LineClient
 from tests.interop.line_backend import LineBackend
 from tests.interop.proxies import Proxy, start_nginx, start_refproxy
@@ -206,12 +206,12 @@ def masked(octets: bytes) -> bytes:
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     with ExitStack() as stack:
-        routes: dict[str, int] = {}
+        routes: dict[str, Route] = {}
         backends = []
         for protocol in ("smtp", "pop3", "imap"):
             backend = stack.enter_context(LineBackend(protocol))
             backends.append(backend)
-            routes |= {f"{path} {protocol}": backend.port for path in ("/plain", "/retry")}
+            routes |= {f"{path} {protocol}": Route(backend.port) for path in ("/plain", "/retry")}
         auth = stack.enter_context(AuthServer(USERS, routes))
         nginx = start_nginx(tmp_path_factory.mktemp("nginx"), auth.port, SERVERS)
         stack.callback(nginx.child.stop)

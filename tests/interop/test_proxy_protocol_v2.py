@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import socket
-
-import pytest
 
 from refproxy.wire.proxy_header import V2_LIMIT, Endpoints, format_v2
 from refproxy.wire.tls_facts import TlsFacts
@@ -13,11 +10,9 @@ from tests.interop.clients import CLIENT_ADDRESS, Imap, Pop3, swaks
 from tests.interop.conftest import USERS
 from tests.interop.dovecot import Dovecot
 from tests.interop.postfix import Postfix
-from tests.interop.proxies import Proxy
+from tests.interop.proxies import Proxy, not_with_nginx
 
-pytestmark = pytest.mark.skipif(
-    os.environ.get("REFPROXY_INTEROP_PROXY") == "nginx", reason="nginx knows no proxy_protocol v2 before 1.31"
-)
+pytestmark = not_with_nginx("nginx knows no proxy_protocol v2 before 1.31")
 
 COMMON = "proxy_protocol v2; xclient off;"
 SERVERS = {
@@ -55,6 +50,6 @@ def test_postfix_takes_the_longest_header(postfix: Postfix) -> None:
     ends = Endpoints(CLIENT_ADDRESS, "127.0.0.1", 4444, 25)
     header = format_v2(ends, tls, b"i" * 104)
     assert len(header) == V2_LIMIT
-    with socket.create_connection(("127.0.0.1", postfix.haproxy), timeout=60) as connection:
+    with socket.create_connection(("127.0.0.1", postfix.ports["haproxy"]), timeout=60) as connection:
         connection.sendall(header)
         assert connection.recv(4) == b"220 "
