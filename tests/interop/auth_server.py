@@ -38,8 +38,8 @@ class AuthRequest:
         lines = (line.partition(": ") for line in self.octets.decode("latin-1").split("\r\n")[1:-2])
         return {name: value for name, _, value in lines}
 
-    def credential(self, name: str) -> bytes:
-        """`Auth-User` or `Auth-Pass` without its escaping (AUTH-24)."""
+    def unescaped(self, name: str) -> bytes:
+        """`Auth-User`, `Auth-Pass` or `Auth-SSL-Cert` without its escaping (AUTH-24)."""
         return unquote_to_bytes(self.headers.get(name, "").encode("latin-1"))
 
 
@@ -87,7 +87,7 @@ class AuthServer:
     def answer(self, request: AuthRequest) -> bytes:
         """The whole HTTP answer to a request."""
         headers = request.headers
-        password = self.users.get(request.credential("Auth-User").decode("utf-8", "replace"))
+        password = self.users.get(request.unescaped("Auth-User").decode("utf-8", "replace"))
         lines = ["HTTP/1.0 200 OK"]
         if not self._admits(request, password):
             lines.append("Auth-Status: Invalid login or password")
@@ -95,7 +95,7 @@ class AuthServer:
                 lines.append("Auth-Wait: 1")
         else:
             wanted = f"{request.path} {headers['Auth-Protocol']}"
-            user = request.credential("Auth-User").decode("utf-8")
+            user = request.unescaped("Auth-User").decode("utf-8")
             route = self.routes.get(f"{wanted} {user}") or self.routes[wanted]
             lines += ["Auth-Status: OK", f"Auth-Server: {route.host}", f"Auth-Port: {route.port}"]
             if route.ssl is not None:
@@ -121,4 +121,4 @@ class AuthServer:
                 expected = hashlib.md5(salt + secret, usedforsecurity=False).hexdigest().encode()
             case _:
                 return False
-        return hmac.compare_digest(request.credential("Auth-Pass"), expected)
+        return hmac.compare_digest(request.unescaped("Auth-Pass"), expected)
