@@ -84,13 +84,17 @@ class Child:
     @property
     def output(self) -> str:
         """Everything said so far."""
-        with self._changed:
-            return "\n".join(self._lines)
+        return self.output_since(0)
 
     def mark(self) -> int:
         """The place in the output that has been reached, for `wait_for(since=…)`."""
         with self._changed:
             return len(self._lines)
+
+    def output_since(self, mark: int) -> str:
+        """Everything said after a place in the output."""
+        with self._changed:
+            return "\n".join(self._lines[mark:])
 
     def wait_for(self, pattern: str, since: int = 0) -> str:
         """Wait for a line of output in which the pattern is found, and return it."""
