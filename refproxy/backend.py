@@ -12,11 +12,11 @@ from refproxy.dialogue.login import Encrypt, LoginWalk, Route
 from refproxy.errors import BackendFailure, FailureKind, PeerError, Side
 from refproxy.net.closing import close_at_once
 from refproxy.net.dial import Dial
-from refproxy.net.tls.stream import HandshakeFailed
+from refproxy.net.tls.stream import HandshakeFailed, TlsStream
 
 __all__ = ["BackendTell", "StartBackendTls", "log_in"]
 
-StartBackendTls = Callable[[trio.abc.Stream, str], Awaitable[trio.abc.Stream]]
+StartBackendTls = Callable[[trio.abc.Stream, str], Awaitable[TlsStream]]
 """Shakes hands with a backend of the given name. Raises HandshakeFailed."""
 
 
@@ -26,6 +26,7 @@ class BackendTell(Protocol):
     def action(self, action: str, /) -> None: ...
     def sent(self, shown: str, /) -> None: ...
     def heard(self, octets: bytes, /) -> None: ...
+    def encrypted(self, version: str, cipher: str, /) -> None: ...
 
 
 async def log_in(
@@ -106,9 +107,10 @@ class _Attempt:
         """Shake hands on the connection as it is."""
         self._tell.action("SSL handshaking to upstream")
         try:
-            self.stream = await self._start_tls(self.stream, self._host)
+            self.stream = tls = await self._start_tls(self.stream, self._host)
         except HandshakeFailed as failed:
             raise BackendFailure(FailureKind.TLS_FAILED, str(failed)) from failed
+        self._tell.encrypted(tls.version, tls.cipher)
 
 
 def _show_header(header: bytes) -> str:

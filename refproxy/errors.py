@@ -22,6 +22,7 @@ class Side(Enum):
     CLIENT = "client"
     BACKEND = "backend"
     AUTH = "auth server"
+    DNS = "name server"
 
 
 class ConfigError(Exception):

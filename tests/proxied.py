@@ -28,6 +28,7 @@ from refproxy.errors import PeerError, Side
 from refproxy.observe.events import Event, Noted, SessionCrashed, SessionEnded, SessionInfo, WentWrong
 from refproxy.observe.stream import EventStream
 from refproxy.server import make_server
+from refproxy.services.resolver import Resolver
 from refproxy.session import Arrival, Peers, Session
 
 Stream = trio.StapledStream[Any, Any]
@@ -185,7 +186,11 @@ def headers(request: bytes) -> dict[str, bytes]:
 
 @asynccontextmanager
 async def session(
-    settings: ServerSettings, *, peers: Peers | None = None, refuse: Callable[[Address], bool] = lambda _: False
+    settings: ServerSettings,
+    *,
+    peers: Peers | None = None,
+    refuse: Callable[[Address], bool] = lambda _: False,
+    resolver: Resolver | None = None,
 ) -> AsyncIterator[World]:
     """A running session; leaving the block waits for its end."""
     client_side, proxy_side = memory_stream_pair()
@@ -202,7 +207,7 @@ async def session(
     recorder = Recorder()
     info = SessionInfo(1, settings, str(CLIENT), str(LISTENER), trio.current_time())
     arrival = Arrival(proxy_side, peers or Peers(CLIENT, LISTENER), settings.listens[0])
-    running = Session(arrival, make_server(settings), info, EventStream(recorder), dial)
+    running = Session(arrival, make_server(settings, resolver), info, EventStream(recorder), dial)
     ended = trio.Event()
 
     async def run() -> None:

@@ -57,12 +57,15 @@ SHELLS = (
 )
 """The rooms that wait for something."""
 
+CONFORMANCE = ("refproxy.config.directives", "refproxy.observe.ladder", "refproxy")
+"""What the suite may import of refproxy: data, a drawing, the version; a shared bug must not make a case pass."""
+
 RESERVED: dict[str, tuple[str, ...]] = {
     # Package of others, or module of the standard library that not every room may have: the rooms that may import it.
     # The rest of the standard library is free, other packages are for nobody.
     "trio": SHELLS,
     "click": ("refproxy.__main__",),
-    "rich": ("refproxy.demo",),
+    "trustme": ("refproxy.demo",),
     "OpenSSL": ("refproxy.net.tls",),  # the one TLS engine, and what it is made of
     "cryptography": ("refproxy.net.tls",),
     "service_identity": ("refproxy.net.tls",),
@@ -84,7 +87,7 @@ RESERVED: dict[str, tuple[str, ...]] = {
     "signal": ("refproxy.master", "refproxy.demo"),
     "threading": ("refproxy.demo",),  # the proxy has one thread per process
     "asyncio": (),
-    "select": (),
+    "select": ("refproxy.net.relay", "refproxy.net.reset_watch"),  # where one task waits for several sockets at once
     "selectors": (),
     "random": (),  # what is random here is a secret: the module secrets
 }
@@ -175,6 +178,21 @@ def test_a_planted_violation_is_found(module: str, statement: str) -> None:
 )
 def test_what_the_tables_allow_is_no_violation(module: str, statement: str) -> None:
     assert violations(module, statement) == []
+
+
+def foreign_imports(source: str) -> list[str]:
+    """What a module of the suite imports of refproxy although it must not."""
+    names = [name for _, name in imports(source) if name.partition(".")[0] == "refproxy"]
+    return [name for name in names if name not in CONFORMANCE]
+
+
+@pytest.mark.parametrize("path", sorted((ROOT.parent / "conformance").rglob("*.py")), ids=str)
+def test_the_suite_shares_no_code_with_the_proxy(path: Path) -> None:
+    assert foreign_imports(path.read_text("utf-8")) == []
+
+
+def test_code_shared_with_the_proxy_is_found() -> None:
+    assert foreign_imports("from refproxy.wire.smtp import parse_command") == ["refproxy.wire.smtp"]
 
 
 def test_every_row_of_the_tables_is_needed() -> None:

@@ -4,48 +4,26 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from conformance.rulebook import DEFINITION, PREFIXES, QUIRK, Rule, parse_rules, prose_lines
+
 ROOT = Path(__file__).resolve().parent.parent
 RULES = ROOT / "docs" / "rules"
-PREFIXES = {
-    "config": "CONF",
-    "core": "CORE",
-    "smtp": "SMTP",
-    "imap": "IMAP",
-    "pop3": "POP3",
-    "sasl": "SASL",
-    "auth_http": "AUTH",
-    "proxy": "PROXY",
-    "tls": "TLS",
-}
 FILES = [RULES / f"{name}.md" for name in PREFIXES]
 CITING = ("refproxy", "conformance", "tests", "docs")
 CITING_SUFFIXES = {".py", ".md", ".rst", ".toml", ".conf", ".txt"}
 
-DEFINITION = re.compile(r"^\s*(?:[-*]\s+|\|\s*|#{2,4}\s+)\*\*([A-Z0-9]+-\d+)\*\*(?: \((rfc|vendor|ours)\)(?= |$))?")
 # What looks like a definition, well formed or not: an id with or without bold where a definition would stand.
 CANDIDATE = re.compile(r"^\s*(?:[-*]\s+|\d+\.\s+|\|\s*|#{1,6}\s+)(?:\*\*)?([A-Z][A-Z0-9]+-Q?\d+)(?:\*\*)?(?=\s|$)")
-QUIRK = re.compile(r"^\|\s*\*\*([A-Z0-9]+-Q\d+)\*\*\s*\|")
 CITATION = re.compile(
     r"(?<![\w-])(" + "|".join(PREFIXES.values()) + r")-(Q?\d+)\b(?!\.\d)"  # not TLS-1.2
     r"(?:\.\.(?:\1-)?(Q?\d+))?"  # SMTP-12..15
 )
 VENDOR = re.compile(r"\*(?:Angie|nginx|Angie, nginx):\*")
-
-
-@dataclass(frozen=True, slots=True)
-class Rule:
-    """One numbered rule; `kind` is rfc, vendor or ours (None where the class is missing)."""
-
-    id: str
-    kind: str | None
-    text: str
-    where: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,45 +35,6 @@ class Quirk:
     choice: str
     rules: tuple[str, ...]
     where: str
-
-
-def numbered_lines(path: Path) -> Iterator[tuple[str, str, bool]]:
-    """Every line with its place, and whether it is part of a fenced block, where nothing is a definition."""
-    fenced = False
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
-        fence = line.lstrip().startswith("```")
-        yield f"{path.name}:{number}", line, fenced or fence
-        fenced ^= fence
-
-
-def prose_lines(path: Path) -> Iterator[tuple[str, str]]:
-    """The lines outside fenced blocks, with their places."""
-    return ((where, line) for where, line, fenced in numbered_lines(path) if not fenced)
-
-
-def parse_rules(path: Path) -> list[Rule]:
-    """All rules of one file, in order.
-
-    A rule in a list or heading reaches to the next rule or heading; one in a table row takes in the rows below it
-    whose first cell is empty.
-    """
-    found: list[tuple[re.Match[str], str, list[str]]] = []
-    open_row = open_text = False
-    for where, line, fenced in numbered_lines(path):
-        if fenced:
-            if open_text:
-                found[-1][2].append(line)
-        elif match := DEFINITION.match(line):
-            open_row = line.lstrip().startswith("|")
-            open_text = not open_row
-            found.append((match, where, [line[match.end() :].strip()]))
-        elif line.startswith("#") or QUIRK.match(line):
-            open_row = open_text = False
-        elif open_row and not re.match(r"\|\s*\|", line):
-            open_row = False
-        elif open_row or open_text:
-            found[-1][2].append(line)
-    return [Rule(m[1], m[2], "\n".join(lines).strip(), where) for m, where, lines in found]
 
 
 def parse_quirks(path: Path) -> list[Quirk]:

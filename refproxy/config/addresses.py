@@ -6,6 +6,7 @@ and a port alone, `auth_http` a path behind the address.
 
 from __future__ import annotations
 
+import os
 import re
 import socket
 from collections.abc import Iterator
@@ -175,9 +176,6 @@ def _at(hosts: tuple[str, ...], ports: range) -> tuple[Address, ...]:
 
 # -- listen --------------------------------------------------------------------------------------------------------
 
-NOT_EFFECTIVE_LISTEN = frozenset({b"multipath"})
-"""Parameters of `listen` that are accepted, but whose feature does not exist in this version."""
-
 
 def listen(call: Call) -> tuple[Listen, ...]:
     """`listen ADDRESS [parameters]`, one value per address and port (CORE-4 to CORE-8)."""
@@ -192,8 +190,6 @@ def listen(call: Call) -> tuple[Listen, ...]:
     found = Listen(url.addresses[0], call.where)
     for parameter in call.words[1:]:
         found = _with_parameter(found, parameter)
-        if parameter in NOT_EFFECTIVE_LISTEN:
-            call.not_yet(printable(parameter))
     return tuple(replace(found, address=address) for address in url.addresses)
 
 
@@ -310,7 +306,7 @@ def _resolver_word(call: Call, found: ResolverSettings, word: bytes) -> Resolver
             return replace(found, ipv6=_on_off(word, value))
         case b"status_zone" if equals:
             call.not_yet(printable(word))
-            return found
+            return replace(found, status_zone=os.fsdecode(value))
         case b"conf":
             path = call.site.path(value) if equals else RESOLV_CONF
             return replace(found, servers=(*found.servers, *_resolv_conf(path)))

@@ -1,6 +1,5 @@
 """The table of directives: one row each, from which parsing, inheritance, `dump` and the reference page follow.
 
-To make a feature effective, remove its `effective=False` (for parameters of `listen`: NOT_EFFECTIVE_LISTEN).
 A row's `field` is the place of its value in ServerSettings, or for main directives in Settings; what is not written
 keeps the default of that field, and the tests hold the `default` text of the row against it.
 """
@@ -100,9 +99,6 @@ class Row:
 
     dialect: Dialect = Dialect.BOTH
     since: str = ""
-    effective: bool = True
-    """False: accepted and checked, but the feature does not exist in this version."""
-
     ignored: bool = False
     """Accepted for the sake of existing files, and never going to have an effect."""
 
@@ -117,11 +113,6 @@ class Row:
     def syntax(self) -> str:
         words = f"{self.name} {self.args}".rstrip()
         return f"{words} {{ ... }}" if self.block else f"{words};"
-
-    @property
-    def pending(self) -> bool:
-        """Tell whether using the directive is worth a warning: it will have an effect, but has none yet."""
-        return not (self.effective or self.ignored)
 
 
 # -- parsers that belong to a single directive ---------------------------------------------------------------------
@@ -190,10 +181,10 @@ CORE_ROWS = (
         doc="The protocol of the server; without it a well-known port decides."),
     Row("resolver", "core", addresses.resolver, "ADDRESS ... [valid=TIME] [ipv4=on|off] [ipv6=on|off] "
         "[status_zone=ZONE] [conf[=FILE]] | off", "off",
-        arity=MANY, field="resolver", absent="off", effective=False, rule="CORE-35",
+        arity=MANY, field="resolver", absent="off", rule="CORE-35",
         doc="Name servers that are asked for the host name of an SMTP client."),
     Row("resolver_timeout", "core", values.time_or_off, "TIME", "30s",
-        field="resolver.timeout", absent="0", effective=False, rule="CORE-37",
+        field="resolver.timeout", absent="0", rule="CORE-37",
         doc="The time limit of each of the two look-ups for a client's host name; 0 is no limit."),
     Row("server_name", "core", values.wire_word, "NAME", None,
         field="server_name", rule="CORE-15",
@@ -253,7 +244,7 @@ PROTOCOL_ROWS = (
 
 PROXY_ROWS = (
     Row("proxy", "proxy", values.flag, "on | off", "off",
-        ignored=True, effective=False, rule="CONF-Q9",
+        ignored=True, rule="CONF-Q9",
         doc="Accepted without effect, as in Angie."),
     Row("proxy_buffer", "proxy", values.size(minimum=14), "SIZE", "4k|8k",
         field="proxy.buffer", rule="PROXY-24",
@@ -371,7 +362,7 @@ def block(name: str, contexts: tuple[Context, ...], inside: Context | None, *, r
           repeat: Repeat = Repeat.ADDED) -> Row:
     """A row for a block; one without an inside is skipped."""
     return Row(name, contexts[0].value, None, "", None, rule=rule, doc=doc, contexts=contexts, arity=BLOCK,
-               repeat=repeat, block=True, inside=inside, ignored=inside is None, effective=inside is not None)
+               repeat=repeat, block=True, inside=inside, ignored=inside is None)
 
 
 def other(name: str, args: str, parse: Parser = values.ignored, arity: Arity = ONE, default: str | None = None, *,
@@ -379,7 +370,7 @@ def other(name: str, args: str, parse: Parser = values.ignored, arity: Arity = O
     """A row of an Angie file that has no meaning here."""
     rule = "CONF-39" if contexts == MAIN else "CONF-40"
     return Row(name, contexts[0].value, parse, args, default, contexts=contexts, arity=arity, repeat=repeat, rule=rule,
-               doc="Accepted without effect.", ignored=True, effective=False)
+               doc="Accepted without effect.", ignored=True)
 
 
 STRUCTURE_ROWS = (

@@ -127,9 +127,7 @@ class Collector:
         return row
 
     def _note(self, row: Row, where: Where) -> None:
-        """Say once that a directive has no effect, never or not yet."""
-        if row.pending:
-            self.site.notes.not_yet(row.name, where)
+        """Say once that a directive has no effect."""
         if row.ignored and row.name not in self._noticed:
             self._noticed.add(row.name)
             kind = "block" if row.block else "directive"

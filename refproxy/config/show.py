@@ -17,6 +17,7 @@ from refproxy.config.settings import (
     AuthHttp,
     KeepAlive,
     Listen,
+    LogFilter,
     LogLevel,
     LogSettings,
     Mechanism,
@@ -107,10 +108,9 @@ def statements(settings: Settings | ServerSettings, row: Row) -> Iterator[str]:
     group, *members = path(row)
     if members and getattr(settings, group) is None:
         return
-    remark = "  # not effective yet" if row.pending else ""
     for part in parts(row, value_of(settings, row)):
         text = " ".join(os.fsdecode(quote(word)) for word in words(part))
-        yield f"{row.name} {text};{remark}"
+        yield f"{row.name} {text};"
 
 
 def parts(row: Row, value: object) -> Iterator[object]:
@@ -145,8 +145,7 @@ def words(value: object) -> list[bytes]:
         case ProxyHeader():
             return value.value.encode().split()
         case LogSettings():
-            format_word = [b"format=json"] if value.json else []
-            return [os.fsencode(value.destination), level_name(value.level).encode(), *format_word]
+            return log_words(value)
     return [os.fsencode(word(value))]
 
 
@@ -181,7 +180,8 @@ def resolver_words(resolver: ResolverSettings) -> list[bytes]:
     text += [f"valid={word(resolver.valid)}"] if resolver.valid is not None else []
     text += ["ipv4=off"] if not resolver.ipv4 else []
     text += ["ipv6=off"] if not resolver.ipv6 else []
-    return [part.encode() for part in text]
+    text += [f"status_zone={resolver.status_zone}"] if resolver.status_zone is not None else []
+    return [os.fsencode(part) for part in text]
 
 
 def listen_words(listen: Listen) -> list[bytes]:
@@ -200,6 +200,15 @@ def keepalive(value: KeepAlive | bool) -> str:
     if isinstance(value, bool):
         return word(value)
     return ":".join("" if part is None else str(part) for part in (value.idle, value.interval, value.count))
+
+
+def log_words(log: LogSettings) -> list[bytes]:
+    usual = LogSettings(log.destination)
+    text = [log.destination, level_name(log.level)]
+    text += ["format=json"] if log.json else []
+    text += [f"filter={log.filter}"] if log.filter is not None else []
+    text += [f"rate={log.rate or 0}"] if log.rate != usual.rate else []
+    return [os.fsencode(part) for part in text]
 
 
 def level_name(level: LogLevel) -> str:
@@ -224,17 +233,17 @@ def dump_json(settings: Settings) -> str:
 def jsonable(row: Row, value: object) -> object:
     """A value made of what JSON has. Of a group of values only those appear that no other directive sets."""
     match value:
+        case LogLevel():  # an int, too
+            return level_name(value)
         case None | bool() | int() | float():
             return value
         case bytes():
             return printable(value)
-        case LogLevel():
-            return level_name(value)
         case frozenset():
             return [jsonable(row, item) for item in ordered(value)]
         case tuple():
             return [jsonable(row, item) for item in value]
-        case TcpAddress() | UnixAddress() | Where() | IPv4Network() | IPv6Network() | str() | Enum():
+        case TcpAddress() | UnixAddress() | Where() | IPv4Network() | IPv6Network() | LogFilter() | str() | Enum():
             return printable(os.fsencode(word(value)))
     assert dataclasses.is_dataclass(value)
     names = [field.name for field in dataclasses.fields(value)]
@@ -260,7 +269,7 @@ def directive(row: Row) -> dict[str, object]:
         "dialect": row.dialect.value,
         "doc": row.doc,
         "rule": row.rule,
-        "effective": row.effective,
+        "effective": not row.ignored,
     }
 
 
@@ -272,10 +281,9 @@ def directives_text() -> str:
 def directive_text(row: Row) -> str:
     default = "none" if row.default is None else f"{row.name} {row.default};"
     known = row.dialect.value + (f" (since {row.since})" if row.since else "")
-    state = "" if row.effective or row.ignored else "\n    Not effective yet."
     return (
         f"{row.name}  ({row.module}, {row.rule})\n"
-        f"    {row.doc}{state}\n"
+        f"    {row.doc}\n"
         f"    syntax:   {row.syntax}\n"
         f"    default:  {default}\n"
         f"    contexts: {', '.join(context.value for context in row.contexts)}\n"

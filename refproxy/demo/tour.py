@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import secrets
+import ssl
 from base64 import b64encode
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from email.utils import formatdate
 
 import trio
@@ -43,21 +44,26 @@ def make_message() -> bytes:
     return "".join(f"{line}\r\n" for line in lines).encode()
 
 
-async def visit(protocol: MailProtocol, ports: Mapping[MailProtocol, int], message: bytes) -> None:
+async def visit(protocol: MailProtocol, port: int, message: bytes, context: ssl.SSLContext) -> None:
     """Take one of the three sessions. Raises Unexpected."""
     try:
         with trio.fail_after(PATIENCE):
-            async with await trio.open_tcp_stream(LOOPBACK, ports[protocol]) as stream:
-                await VISITS[protocol](Lines(stream), message)
+            async with await trio.open_tcp_stream(LOOPBACK, port) as stream:
+                await VISITS[protocol](Lines(stream), message, context)
     except (OSError, Hangup, trio.BrokenResourceError) as error:
         raise Unexpected("the connection was closed") from error
     except trio.TooSlowError as error:
         raise Unexpected(f"not done after {PATIENCE:g} s") from error
 
 
-async def send_by_smtp(lines: Lines, message: bytes) -> None:
-    """Log in with AUTH PLAIN and send the message."""
+async def send_by_smtp(lines: Lines, message: bytes, context: ssl.SSLContext) -> None:
+    """Change to TLS, log in with AUTH PLAIN and send the message."""
     await _smtp_reply(lines, b"220")
+    await lines.send(b"EHLO client.demo.example")
+    await _smtp_reply(lines, b"250")
+    await lines.send(b"STARTTLS")
+    await _smtp_reply(lines, b"220")
+    lines = Lines(trio.SSLStream(lines.stream, context, server_hostname=LOOPBACK))
     await lines.send(b"EHLO client.demo.example")
     await _smtp_reply(lines, b"250")
     await lines.send(b"AUTH PLAIN " + b64encode(f"\0{USER}\0{PASSWORD}".encode()))
@@ -71,7 +77,7 @@ async def send_by_smtp(lines: Lines, message: bytes) -> None:
     await _smtp_reply(lines, b"221")
 
 
-async def read_by_imap(lines: Lines, message: bytes) -> None:
+async def read_by_imap(lines: Lines, message: bytes, context: ssl.SSLContext) -> None:
     """Log in with LOGIN, fetch the newest message, compare."""
     _check((await lines.line()).startswith(b"* OK"), "an IMAP greeting")
     await _imap(lines, b"a1 LOGIN %s %s" % (USER.encode(), PASSWORD.encode()))
@@ -86,7 +92,7 @@ async def read_by_imap(lines: Lines, message: bytes) -> None:
     await _imap(lines, b"a4 LOGOUT")
 
 
-async def read_by_pop3(lines: Lines, message: bytes) -> None:
+async def read_by_pop3(lines: Lines, message: bytes, context: ssl.SSLContext) -> None:
     """Log in with APOP, which sends no password, fetch the newest message, compare."""
     greeting = await _pop3(lines)
     salt = greeting[greeting.index(b"<") :] if b"<" in greeting else b""
@@ -98,7 +104,7 @@ async def read_by_pop3(lines: Lines, message: bytes) -> None:
     await _pop3(lines, b"QUIT")
 
 
-VISITS: dict[MailProtocol, Callable[[Lines, bytes], Awaitable[None]]] = {
+VISITS: dict[MailProtocol, Callable[[Lines, bytes, ssl.SSLContext], Awaitable[None]]] = {
     MailProtocol.SMTP: send_by_smtp,
     MailProtocol.IMAP: read_by_imap,
     MailProtocol.POP3: read_by_pop3,

@@ -23,7 +23,7 @@ from refproxy.observe.events import (
 )
 from refproxy.wire.auth_http import printable
 
-__all__ = ["WIDTH", "Ladder", "render"]
+__all__ = ["WIDTH", "Board", "Ladder", "Side", "printable", "render"]
 
 WIDTH = 118  # characters; leaves room for a terminal's edge at 120
 LEAST_WIDTH = 60
@@ -95,7 +95,7 @@ def render(events: Iterable[Event], width: int = WIDTH) -> str:
 
     A single stroke is a line of the dialogue, which ends at the proxy or begins there; a double stroke was relayed.
     """
-    board = _Board(max(width, LEAST_WIDTH))
+    board = Board(max(width, LEAST_WIDTH))
     relay = _Relay()
     lines: list[str] = []
     for event in events:
@@ -108,7 +108,7 @@ def render(events: Iterable[Event], width: int = WIDTH) -> str:
     return "".join(f"{line.rstrip()}\n" for line in lines)
 
 
-def _draw(event: Event, board: _Board, relay: _Relay) -> list[str]:
+def _draw(event: Event, board: Board, relay: _Relay) -> list[str]:
     match event:
         case SessionStarted():
             return []
@@ -134,7 +134,7 @@ def _draw(event: Event, board: _Board, relay: _Relay) -> list[str]:
             assert_never(event)
 
 
-class _Board:
+class Board:
     """Four posts and what is drawn between them."""
 
     def __init__(self, width: int) -> None:

@@ -10,11 +10,13 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
+from scripts.benchmarks.certificate import Certificate
 from scripts.benchmarks.reactor import LOOPBACK
 
 PROTOCOLS = ("imap", "smtp", "pop3")
@@ -22,6 +24,8 @@ TICKS = os.sysconf("SC_CLK_TCK")
 START_LIMIT = 20.0  # seconds; a loaded machine starts Python in one or two
 STOP_LIMIT = 10.0
 SYSTEM_DIRECTORIES = "/usr/sbin:/usr/local/sbin"  # Debian's nginx is in the first, which is on few users' PATH
+
+N = TypeVar("N", int, float)
 
 
 class BenchError(Exception):
@@ -35,6 +39,16 @@ class Program:
     name: str
     command: tuple[str, ...]
     preamble: str = ""
+    is_peer: bool = True
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What a benchmark asks of the configuration, of every proxy alike."""
+
+    connections: int
+    certificate: Certificate | None = None  # the listeners speak TLS from the first octet
+    proxy_buffer: str | None = None  # the default
 
 
 @dataclass(frozen=True)
@@ -47,8 +61,15 @@ class Running:
 
     def cpu_seconds(self) -> float:
         """User and system time so far, children included. Raises BenchError when it is gone."""
+        return self._read(cpu_seconds)
+
+    def resident_octets(self) -> int:
+        """The resident set, children included. Raises BenchError when it is gone."""
+        return self._read(resident_octets)
+
+    def _read(self, what: Callable[[int], N]) -> N:
         try:
-            return cpu_seconds(self.pid)
+            return what(self.pid)
         except OSError:
             raise BenchError(f"{self.name} ended while it was measured") from None
 
@@ -61,13 +82,24 @@ def cpu_seconds(pid: int) -> float:
     """
     clock = (~pid << 3) | 2  # clock_getcpuclockid(3): the time all threads of a process were scheduled
     ended_children = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[13:15]
-    living_children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
     own = time.clock_gettime(clock) + sum(map(int, ended_children)) / TICKS
-    return own + sum(cpu_seconds(int(child)) for child in living_children)
+    return own + sum(map(cpu_seconds, living_children(pid)))
+
+
+def resident_octets(pid: int) -> int:
+    """The resident sets of a process and its children; what they share is counted in each."""
+    rollup = Path(f"/proc/{pid}/smaps_rollup").read_text()
+    kib = re.search(r"^Rss: +(\d+) kB$", rollup, re.MULTILINE)
+    assert kib is not None, rollup
+    return int(kib[1]) * 1024 + sum(map(resident_octets, living_children(pid)))
+
+
+def living_children(pid: int) -> list[int]:
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
 def refproxy() -> Program:
-    return Program("refproxy", (sys.executable, "-m", "refproxy", "run"))
+    return Program("refproxy", (sys.executable, "-m", "refproxy", "run"), is_peer=False)
 
 
 def installed_nginx() -> Program:
@@ -97,24 +129,36 @@ def nginx_like(name: str, path: str) -> Program:
     return Program(name, (path, "-e", "stderr", "-g", "daemon off; master_process off;"), preamble)
 
 
-def configuration(auth_port: int, ports: dict[str, int], home: Path, connections: int) -> str:
+def configuration(setting: Setting, auth_port: int, ports: dict[str, int], home: Path) -> str:
     """The same for every proxy."""
-    servers = "".join(f"  server {{ listen {LOOPBACK}:{port}; protocol {name}; }}\n" for name, port in ports.items())
+    ssl, directives = "", ""
+    if setting.certificate:
+        ssl = " ssl"
+        # The versions are named because programs differ in their default, and would not be compared in the same one.
+        directives += (
+            f"  ssl_certificate {setting.certificate.chain};\n  ssl_certificate_key {setting.certificate.key};\n"
+            "  ssl_protocols TLSv1.2 TLSv1.3;\n"
+        )
+    if setting.proxy_buffer:
+        directives += f"  proxy_buffer {setting.proxy_buffer};\n"
+    servers = "".join(
+        f"  server {{ listen {LOOPBACK}:{port}{ssl}; protocol {name}; }}\n" for name, port in ports.items()
+    )
     return (
         f"worker_processes 1;\npid {home}/pid;\nerror_log {home}/error.log;\n"
-        f"events {{ worker_connections {connections}; }}\n"
+        f"events {{ worker_connections {setting.connections}; }}\n"
         "mail {\n  server_name mx.example;\n  xclient on;\n"
-        f"  auth_http {LOOPBACK}:{auth_port}/auth;\n{servers}}}\n"
+        f"  auth_http {LOOPBACK}:{auth_port}/auth;\n{directives}{servers}}}\n"
     )
 
 
 @contextmanager
-def run_proxy(program: Program, auth_port: int, home: Path, connections: int) -> Iterator[Running]:
+def run_proxy(program: Program, setting: Setting, auth_port: int, home: Path) -> Iterator[Running]:
     """Run one proxy, with its files in `home`, for the block. Raises BenchError when it does not start."""
     home.mkdir()
     ports = dict(zip(PROTOCOLS, free_ports(len(PROTOCOLS)), strict=True))
     file = home / "mail.conf"
-    file.write_text(program.preamble + configuration(auth_port, ports, home, connections))
+    file.write_text(program.preamble + configuration(setting, auth_port, ports, home))
     with (home / "output").open("w") as output:
         command = [*program.command, "-p", str(home), "-c", str(file)]
         process = subprocess.Popen(command, stdout=output, stderr=output, process_group=0)

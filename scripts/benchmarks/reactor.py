@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import select
 import socket
+import ssl
 from collections.abc import Callable
 from typing import Protocol
 
-READ_SIZE = 65536
+READ_SIZE = 65536  # more than a TLS record, so nothing that was received is left where epoll cannot see it
 LOOPBACK = "127.0.0.1"
 BACKLOG = 4096
 
@@ -57,17 +58,20 @@ class Loop:
 
 
 class Connection:
-    """One TCP connection in a loop. Subclasses say what happens when octets or the end arrive."""
+    """One TCP or TLS connection in a loop. Subclasses say what happens when octets or the end arrive.
+
+    A TLS socket must not block; reading it goes on with its handshake.
+    """
 
     def __init__(self, loop: Loop, sock: socket.socket) -> None:
-        self._loop, self._socket = loop, sock
+        self._loop, self.socket = loop, sock
         loop.add(sock, self._read)
 
     def send(self, data: bytes) -> None:
-        self._socket.send(data)
+        self.socket.send(data)
 
     def close(self) -> None:
-        self._loop.close(self._socket)
+        self._loop.close(self.socket)
 
     def received(self, data: bytes) -> None:
         raise NotImplementedError
@@ -75,13 +79,26 @@ class Connection:
     def ended(self, error: OSError | None) -> None:
         """The peer closed, or the connection broke; it is closed already."""
 
+    def _receive(self) -> bytes:
+        if not isinstance(self.socket, ssl.SSLSocket):
+            return self.socket.recv(READ_SIZE, socket.MSG_DONTWAIT)
+        # A proxy under Nagle's algorithm sends its second small record (a ticket, a close) only when the first is
+        # acknowledged. Delayed acknowledgements would make the rate one of a 40 ms timer, so what was read is
+        # acknowledged at once. The option does not last: sending turns it off.
+        try:
+            return self.socket.recv(READ_SIZE)
+        finally:
+            self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, True)
+
     def _read(self) -> None:
         try:
-            data = self._socket.recv(READ_SIZE, socket.MSG_DONTWAIT)
+            data = self._receive()
             if data:
                 self.received(data)
                 return
         except BlockingIOError:  # the event was for an earlier socket of the same number
+            return
+        except ssl.SSLWantReadError:  # the handshake, a session ticket, or a part of a record
             return
         except OSError as error:
             self.close()

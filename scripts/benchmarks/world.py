@@ -8,6 +8,7 @@ from __future__ import annotations
 import socket
 import sys
 
+from scripts.benchmarks.bulk import send_bulk, take_bulk
 from scripts.benchmarks.reactor import LOOPBACK, Connection, Loop, open_listener
 
 AUTH_ANSWER = (
@@ -63,6 +64,11 @@ class Pop3(Backend):
 
 
 class Imap(Backend):
+    """Has two commands of its own: `SEND n` sends n octets, `TAKE n` asks for n octets and swallows them.
+
+    Meanwhile it serves nobody else, so the benchmark with bulk has one session at a time.
+    """
+
     greeting = b"* OK backend\r\n"
     tag = b""
     literals_due = 0
@@ -75,6 +81,15 @@ class Imap(Backend):
         if command.startswith(b"LOGIN "):
             self.literals_due = 2
             return b"+ go\r\n"
+        match command.split():
+            case [b"SEND", count]:
+                send_bulk(self.socket, int(count))
+                return b""
+            case [b"TAKE", count]:
+                self.send(b"+ go\r\n")
+                take_bulk(self.socket, int(count))
+            case _:
+                pass
         bye = b"* BYE\r\n" if command == b"LOGOUT" else b""
         return bye + self.tag + b" OK done\r\n"
 

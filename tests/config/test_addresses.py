@@ -222,7 +222,7 @@ def test_resolver_takes_parameters() -> None:
     statement = call("resolver", "127.0.0.1 valid=1M ipv4=off ipv6=on status_zone=z")
     found = resolver(statement)
     assert found is not None
-    assert (found.valid, found.ipv4, found.ipv6) == (2592000.0, False, True)
+    assert (found.valid, found.ipv4, found.ipv6, found.status_zone) == (2592000.0, False, True, "z")
     assert list(statement.site.notes.later) == ["resolver … status_zone=z"]
 
 

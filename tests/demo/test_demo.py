@@ -23,6 +23,7 @@ def test_the_demo_sends_a_message_and_reads_it_back_twice(capsys: pytest.Capture
     assert out.count("ended: proxied session done") == 3
     assert "XCLIENT ADDR=127.0.0.1" in out
     assert "== DATA ==" in out
+    assert "TLS with the client from here on: TLSv1.3" in out
     assert f"Auth-User: {USER}" in out
     assert PASSWORD not in out
 
@@ -39,3 +40,4 @@ def test_the_demo_stays_up_until_it_is_interrupted() -> None:
         assert running.stderr.read() == ""
     assert f"user {USER}, password {PASSWORD}" in shown
     assert "swaks --server 127.0.0.1:" in shown
+    assert "openssl s_client -crlf -quiet -starttls smtp -connect 127.0.0.1:" in shown

@@ -11,6 +11,7 @@ import pytest
 
 from tests.interop.auth_server import AuthServer, Route
 from tests.interop.certificates import Certificates, make_certificates
+from tests.interop.dnsmasq import Dnsmasq, start_dnsmasq
 from tests.interop.dovecot import SECURED_ADDRESS, Dovecot, start_dovecot
 from tests.interop.postfix import Postfix, start_postfix
 from tests.interop.proxies import Proxy, start_proxy
@@ -74,6 +75,14 @@ def auth() -> Iterator[AuthServer]:
     """The auth server. Every backend adds its routes."""
     with AuthServer({**USERS, **STRANGERS}, {}) as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def dnsmasq(public_directories: Callable[[], Path]) -> Iterator[Dnsmasq]:
+    """The name server."""
+    running = start_dnsmasq(public_directories())
+    yield running
+    running.child.stop()
 
 
 @pytest.fixture(scope="session")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 from collections.abc import Callable, Iterator
@@ -46,12 +47,12 @@ class Reloadable:
         shutil.copyfile(self.certificates.file(name), self.directory / f"{file}.pem")
 
     def reload(self, expected: str) -> list[str]:
-        """Reload and wait for what the log says of it; return the errors in it."""
+        """Reload and wait for what the log says of it; return its errors but those of sessions, which have a number."""
         child = self.proxy.child
         since = child.mark()
         os.kill(child.process.pid, signal.SIGHUP)
         child.wait_for(expected, since)
-        return [line for line in child.output_since(since).splitlines() if "[error]" in line]
+        return [line for line in child.output_since(since).splitlines() if re.search(r"\[error\] \d+#0: [^*]", line)]
 
     def check_certificate(self, name: str) -> None:
         """Let openssl see whom the certificate is for."""

@@ -72,8 +72,8 @@ class ServerTls:
             except ValueError:  # OpenSSL could read it, cryptography cannot: nobody vouches for what it says
                 shown, code = ClientCertificate(b"", b"", b"", b"", b"", None), code or UNSPECIFIED
         return TlsFacts(
-            version=connection.get_protocol_version_name(),
-            cipher=connection.get_cipher_name() or "",
+            version=stream.version,
+            cipher=stream.cipher,
             server_name=connection.get_servername(),
             alpn=connection.get_alpn_proto_negotiated() or None,
             verify_code=code,

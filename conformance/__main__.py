@@ -1,0 +1,163 @@
+"""The command line: run, list, rules.
+
+Modules are imported where they are used, so that `list` is quick. Exit status: 0 fine, 1 conformance failures, 2 usage,
+set-up or target trouble, 3 nothing was judged.
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn, TypeVar
+
+import click
+
+from conformance.rulebook import Level
+from refproxy import __version__
+
+if TYPE_CHECKING:
+    from conformance.case import Case
+    from conformance.targets.base import Target
+    from conformance.verdict import Finding
+
+__all__ = ["main"]
+
+NAME = "refproxy-conformance"
+TROUBLE = 2
+
+Command = TypeVar("Command", bound=Callable[..., None])
+
+
+def selection_options(command: Command) -> Command:
+    """The options that select cases."""
+    options = (
+        click.option("--only", metavar="GLOB", multiple=True, help="Cases with these ids."),
+        click.option("--exclude", metavar="GLOB", multiple=True, help="But not these."),
+        click.option("--rule", "rules", metavar="ID", multiple=True, help="Cases that check these rules."),
+        click.option("--directive", "directives", metavar="NAME", multiple=True, help="Cases about these directives."),
+        click.option("--level", type=click.Choice([level.value for level in Level]), help="Cases of this level."),
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+@click.group(name=NAME)
+@click.version_option(__version__, prog_name=NAME)
+def main() -> None:
+    """Judge a mail proxy: play client, backends, auth server and DNS around it, and hold it against the rules."""
+
+
+@main.command()
+@selection_options
+@click.option("--target", "name", required=True, type=click.Choice(["refproxy", "nginx", "angie", "command"]))
+@click.option("--binary", help="The program of the target, instead of the one on the PATH.")
+@click.option("--command", "template", help="For the target `command`: words with {prefix} and {conf}.")
+@click.option("-j", "jobs", default=64, show_default=True, help="How many cases at once.")
+@click.option("--timeout-scale", "scale", default=1.0, show_default=True, help="Factor for the patience of cases.")
+@click.option("--json", "json_file", type=click.Path(path_type=Path), help="Write the results to a file.")
+@click.option("-v", "verbose", is_flag=True, help="Tell passes and skips, too.")
+def run(
+    name: str,
+    binary: str | None,
+    template: str | None,
+    jobs: int,
+    scale: float,
+    json_file: Path | None,
+    verbose: bool,
+    **selection: object,
+) -> None:
+    """Run cases against a target."""
+    import trio
+    from rich.console import Console
+
+    from conformance.report.results import collect, to_json
+    from conformance.report.terminal import TerminalReport, exit_status
+    from conformance.runner import Plan
+    from conformance.runner import run as run_plan
+    from conformance.targets.base import TargetTrouble
+
+    cases = selected(**selection)
+    findings: list[Finding] = []
+    directory = Path(tempfile.mkdtemp(prefix="conformance-"))
+    try:
+        target = make_target(name, binary, template)
+        report = TerminalReport(len(cases), Console(), verbose=verbose)
+        with report:
+
+            def tell(finding: Finding) -> None:
+                findings.append(finding)
+                report(finding)
+
+            trio.run(run_plan, Plan(cases, target, directory, jobs, scale), tell)
+    except TargetTrouble as trouble:
+        click.echo(f"{NAME}: {trouble} (its files are in {directory})", err=True)
+        sys.exit(TROUBLE)
+    report.summary(f"{target.name} ({target.version})")
+    if json_file is not None:
+        json_file.write_text(to_json(collect(target.name, target.version, findings)))
+    sys.exit(exit_status(findings))
+
+
+@main.command("list")
+@selection_options
+def list_(**selection: object) -> None:
+    """List cases: id, level, rules, title."""
+    for case in selected(**selection):
+        click.echo(f"{case.id}  [{case.level.value}: {' '.join(case.rules)}]  {case.title}")
+
+
+@main.command()
+@click.argument("ids", nargs=-1)
+def rules(ids: tuple[str, ...]) -> None:
+    """Print the rule book, or some of its rules."""
+    from conformance.rulebook import load_rules
+
+    book = load_rules()
+    for rule in ids or book:
+        if rule not in book:
+            fail(f'no rule is called "{rule}"')
+        click.echo(f"{rule} ({book[rule].level.value}, {book[rule].where})\n  {book[rule].text}\n")
+
+
+def selected(**options: object) -> list[Case]:
+    """The selected cases, or the end with an error."""
+    import conformance.cases.all  # noqa: F401
+    from conformance.case import registered
+    from conformance.selection import Selection, Unknown, select
+
+    level = options.pop("level")
+    try:
+        return select(registered(), Selection(**options, level=Level(level) if level else None))  # type: ignore[arg-type]
+    except Unknown as unknown:
+        fail(str(unknown))
+
+
+def make_target(name: str, binary: str | None, template: str | None) -> Target:
+    """The target of a name. Raises TargetTrouble."""
+    from conformance.targets import angie
+    from conformance.targets.base import TargetTrouble
+
+    match name:
+        case "refproxy":
+            return angie.refproxy()
+        case "nginx":
+            return angie.nginx(binary or "nginx")
+        case "angie":
+            return angie.angie(binary or "angie")
+        case _ if template is None:
+            raise TargetTrouble("--target command needs --command 'PROGRAM -p {prefix} -c {conf}'")
+        case _:
+            return angie.command(template)
+
+
+def fail(text: str) -> NoReturn:
+    """End with an error."""
+    click.echo(f"{NAME}: {text}", err=True)
+    sys.exit(TROUBLE)
+
+
+if __name__ == "__main__":
+    main()

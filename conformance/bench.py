@@ -1,0 +1,266 @@
+"""What a case is handed: its own client address, user, backend, auth server and DNS, around a running target.
+
+A case knows its own traffic by where it comes from: every case has an address of its own in 127.0.0.0/8, from which its
+clients connect, so `Client-IP`, PTR questions and XCLIENT all name the case. What comes from elsewhere (IPv6, UNIX
+sockets, addresses in PROXY headers) is known by the user, who is the case's own, too.
+"""
+
+from __future__ import annotations
+
+import ssl
+from base64 import b64encode
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TypeVar
+
+import trio
+import trustme
+
+from conformance.case import Case
+from conformance.fakes.auth_server import AuthRequest, RawRequest, read_request
+from conformance.fakes.dns_server import Answer, CaseDns, DnsServer, reverse_name
+from conformance.fakes.peer import Peer
+from conformance.targets.base import Files, Running
+from conformance.transcript import Transcript
+from conformance.verdict import Mismatch
+from refproxy.observe.ladder import Side
+
+__all__ = ["Bench", "World"]
+
+PASSWORD = b"k3y-of-the-case"
+Key = TypeVar("Key", bytes, str)
+CONNECT_PATIENCE = 5.0  # seconds
+
+
+class Bench:
+    """One case's surroundings. What a case opens is closed at its end."""
+
+    def __init__(self, case: Case, number: int, running: Running, world: World) -> None:
+        self.case, self.running, self._world = case, running, world
+        self.notes: list[str] = []
+        self.protocol = case.block.protocol
+        self.user = f"user{number}@case.example".encode()
+        self.password = PASSWORD
+        self.ip = f"127.{64 + number // 62500}.{number // 250 % 250 + 1}.{number % 250 + 1}"
+        self.host = f"c{number}.clients.example"
+        self.dns = CaseDns({"host": self.host, "ip": self.ip})
+        self.transcript = Transcript([PASSWORD, self.plain])
+        self.ips = {self.ip.encode(), b"::ffff:" + self.ip.encode()}
+        self._auth_send, self._auth = trio.open_memory_channel[AuthRequest](100)
+        self._backend_send, self._backends = trio.open_memory_channel[Peer](100)
+        self._open: list[Peer] = []
+        self.backend_port = 0
+
+    @property
+    def plain(self) -> bytes:
+        """The decoded SASL PLAIN answer."""
+        return b"\0" + self.user + b"\0" + self.password
+
+    @property
+    def plain64(self) -> bytes:
+        """The SASL PLAIN answer as it goes over the wire."""
+        return b64encode(self.plain)
+
+    @property
+    def awaited(self) -> str:
+        """What the script was waiting for, as far as its peers know."""
+        return next((peer.awaited for peer in reversed(self._open) if peer.awaited), "something to happen")
+
+    @property
+    def files(self) -> Files:
+        """The certificates of this run."""
+        return self._world.files
+
+    @property
+    def authority(self) -> trustme.CA:
+        """Who vouches for the target's certificates."""
+        return self._world.authority
+
+    def knows(self, *ips: str) -> None:
+        """Traffic from these addresses is this case's, too; they must be nobody else's."""
+        self.ips |= {ip.encode() for ip in ips}
+        self._world.add(self)
+
+    # The client.
+
+    async def client(self, *, source: str | None = None) -> Peer:
+        """Connect to the case's block, from the case's own address unless told otherwise."""
+        with trio.fail_after(CONNECT_PATIENCE):
+            stream = await self.running.places[self.case.block].connect(source or self.ip)
+        return self._peer(stream, Side.CLIENT)
+
+    def trusting(self, *, alpn: tuple[str, ...] = (), certificate: trustme.LeafCert | None = None) -> ssl.SSLContext:
+        """A TLS client that trusts the authority."""
+        context = ssl.create_default_context()
+        self.authority.configure_trust(context)
+        if alpn:
+            context.set_alpn_protocols(list(alpn))
+        if certificate is not None:
+            certificate.configure_cert(context)
+        return context
+
+    # The auth server.
+
+    async def request(self) -> AuthRequest:
+        """The target's next request to the auth server."""
+        return await self._auth.receive()
+
+    def no_request(self) -> None:
+        """The auth server was not asked again. Raises Mismatch."""
+        try:
+            request = self._auth.receive_nowait()
+        except trio.WouldBlock:
+            return
+        raise Mismatch("no request to the auth server", f"{request.names!r}")
+
+    async def admit(self, *lines: str | bytes, request: AuthRequest | None = None) -> AuthRequest:
+        """Take the next request and send the client to the case's backend; `lines` are added to the answer."""
+        request = request or await self.request()
+        await request.answer("Auth-Status: OK", *self.route, *lines)
+        return request
+
+    @property
+    def route(self) -> tuple[str, str]:
+        """The lines that lead to the case's backend."""
+        return "Auth-Server: 127.0.0.1", f"Auth-Port: {self.backend_port}"
+
+    # The backend.
+
+    async def backend(self) -> Peer:
+        """The target's next connection to the case's backend."""
+        return await self._backends.receive()
+
+    def no_backend(self) -> None:
+        """The backend was not contacted. Raises Mismatch."""
+        try:
+            self._backends.receive_nowait()
+        except trio.WouldBlock:
+            return
+        raise Mismatch("no connection to the backend", "one")
+
+    # What the case says and finds.
+
+    def say_ptr(self, answer: Answer, ip: str | None = None) -> None:
+        """Decide about the PTR question for the case's address; `{host}` in records is the case's host name."""
+        self.dns.say(reverse_name(ip or self.ip), "PTR", answer)
+
+    def say_forward(self, a: Answer, aaaa: Answer) -> None:
+        """Decide about the questions for the addresses of the case's host name; `{ip}` is the case's address."""
+        self.dns.say(self.host, "A", a)
+        self.dns.say(self.host, "AAAA", aaaa)
+
+    def check(self, what: str, found: object, *accepted: object) -> None:
+        """Compare something that was received. Raises Mismatch."""
+        if found not in accepted:
+            self.transcript.remark(f"{what} is {found!r}", wrong=True)
+            raise Mismatch(f"{what} {' or '.join(map(repr, accepted))}", repr(found))
+
+    def note(self, text: str) -> None:
+        """Tell something that is no verdict."""
+        self.notes.append(text)
+
+    # Used by the run.
+
+    async def run(self) -> None:
+        """Run the script with everything around it in place. Raises Mismatch."""
+        async with trio.open_nursery() as nursery:
+            listeners = await trio.open_tcp_listeners(0, host="127.0.0.1")
+            self.backend_port = listeners[0].socket.getsockname()[1]
+            nursery.start_soon(trio.serve_listeners, self._take_backend, listeners)
+            try:
+                with self._world.known(self):
+                    await self.case.script(self)
+            finally:
+                for peer in self._open:
+                    await trio.aclose_forcefully(peer.socket_stream)
+            nursery.cancel_scope.cancel()
+
+    async def take_request(self, stream: trio.SocketStream, found: RawRequest) -> None:
+        """Hand a request to the script."""
+        raw, target, headers = found
+        peer = self._peer(stream, Side.AUTH)
+        self.transcript.received(Side.AUTH, raw)
+        await self._auth_send.send(AuthRequest(peer, raw, target, headers))
+
+    async def _take_backend(self, stream: trio.SocketStream) -> None:
+        peer = self._peer(stream, Side.BACKEND)
+        self.transcript.remark("the target connects to the backend")
+        await self._backend_send.send(peer)
+        await trio.sleep_forever()  # serve_listeners would close the connection
+
+    def _peer(self, stream: trio.SocketStream, side: Side) -> Peer:
+        peer = Peer(stream, side, self.transcript)
+        self._open.append(peer)
+        return peer
+
+
+class World:
+    """What the cases of a run share: auth server, name server, certificates; and whose traffic is whose."""
+
+    def __init__(self, directory: Path) -> None:
+        self.authority = trustme.CA()
+        self.files = Files.make(directory, self.authority)
+        self.by_ip: dict[bytes, Bench] = {}
+        self.by_user: dict[bytes, Bench] = {}
+        self.by_name: dict[str, Bench] = {}
+        self.dns = DnsServer(self._case_of_name)
+        self.auth_port = 0
+        self.strays: list[str] = []
+
+    async def serve(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Serve until cancelled."""
+        listeners = await trio.open_tcp_listeners(0, host="127.0.0.1", backlog=1024)
+        self.auth_port = listeners[0].socket.getsockname()[1]
+        async with trio.open_nursery() as nursery:
+            await nursery.start(self.dns.serve)
+            nursery.start_soon(trio.serve_listeners, self._take_request, listeners)
+            task_status.started()
+
+    @contextmanager
+    def known(self, bench: Bench) -> Iterator[None]:
+        """While in the block, traffic that names the case is handed to it."""
+        self.add(bench)
+        try:
+            yield
+        finally:
+            _forget(self.by_ip, bench)
+            _forget(self.by_user, bench)
+            _forget(self.by_name, bench)
+
+    def add(self, bench: Bench) -> None:
+        """Note the names of a case."""
+        self.by_ip |= dict.fromkeys(bench.ips, bench)
+        self.by_user[bench.user] = bench
+        self.by_name |= {reverse_name(ip.decode()): bench for ip in bench.ips}
+        self.by_name[bench.host] = bench
+
+    async def _take_request(self, stream: trio.SocketStream) -> None:
+        found = await read_request(stream)
+        if found is None:
+            return
+        headers = dict(reversed(found[2]))
+        bench = self.by_ip.get(headers.get(b"Client-IP", b"")) or self._case_of_user(headers)
+        if bench is None:
+            self.strays.append(f"auth request from {headers.get(b'Client-IP', b'')!r}")
+            return
+        await bench.take_request(stream, found)
+        await trio.sleep_forever()  # serve_listeners would close the connection
+
+    def _case_of_user(self, headers: dict[bytes, bytes]) -> Bench | None:
+        for name in (b"Auth-User", b"Auth-SMTP-To", b"Auth-SMTP-From"):
+            for user, bench in self.by_user.items():
+                if user in headers.get(name, b""):
+                    return bench
+        return None
+
+    def _case_of_name(self, name: str) -> CaseDns | None:
+        labels = name.split(".")
+        ends = (".".join(labels[start:]) for start in range(len(labels)))
+        bench = next((self.by_name[end] for end in ends if end in self.by_name), None)
+        return bench.dns if bench else None
+
+
+def _forget(table: dict[Key, Bench], bench: Bench) -> None:
+    for key in [key for key, owner in table.items() if owner is bench]:
+        del table[key]

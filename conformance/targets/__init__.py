@@ -1,0 +1,1 @@
+"""The proxies that can be judged: how each is configured, started and stopped."""
