@@ -13,7 +13,7 @@ import pytest
 
 from tests.interop.processes import Child, find_program, free_port, missing
 
-__all__ = ["Proxy", "not_with_nginx", "start_nginx", "start_proxy", "start_refproxy"]
+__all__ = ["Proxy", "deaf_nginx", "not_with_nginx", "start_nginx", "start_proxy", "start_refproxy"]
 
 MODULES = Path("/usr/lib/nginx/modules")
 
@@ -42,6 +42,10 @@ def chosen() -> str:
 def not_with_nginx(reason: str) -> pytest.MarkDecorator:
     """Marks what Debian's nginx cannot do."""
     return pytest.mark.skipif(chosen() == "nginx", reason=reason)
+
+
+deaf_nginx = not_with_nginx("nginx may not see what comes in one segment with the end of the handshake")
+"""Marks tests with clients that do not wait for the greeting in TLS."""
 
 
 def start_refproxy(directory: Path, auth: int, servers: Mapping[str, str], common: str = "") -> Proxy:

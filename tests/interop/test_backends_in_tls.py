@@ -137,9 +137,8 @@ def test_another_dovecot_learns_nothing(proxy: Proxy, dovecot: Dovecot, protocol
     failed = proxy.child.wait_for(re.escape(reason), here)
     assert "[error]" in failed
     assert f' while SSL handshaking to upstream, client: "{CLIENT_ADDRESS}:' in failed
-    # Not "TLS handshaking": the handshake itself was done.
+    # No login on this connection; and not "TLS handshaking", for the handshake itself was done.
     dovecot.child.wait_for(rf"{protocol}-login: Info: Disconnected.*no auth attempts.*user=<>.*, TLS[:,] ", since)
-    assert "Login: user=" not in dovecot.child.output_since(since), 1 / 0
 
 
 @pytest.mark.parametrize("protocol", ["imap", "pop3"])

@@ -12,7 +12,7 @@ from tests.interop.clients import Imap, LineClient, s_client, swaks
 from tests.interop.conftest import USERS
 from tests.interop.postfix import Postfix
 from tests.interop.processes import find_program
-from tests.interop.proxies import Proxy
+from tests.interop.proxies import Proxy, deaf_nginx
 
 COMMON = """
 ssl_certificate tls/mx.pem;
@@ -94,12 +94,17 @@ def test_after_starttls_the_verdict_comes_unasked(
     proxy.child.wait_for(rf"\[info\] .*{noted} while in starttls state", since)
 
 
-def test_openssl_reads_the_refusal(proxy: Proxy, certificates: Certificates) -> None:
-    """TLS-42: s_client gets through its handshake, and is asked for certificates of the right authority (TLS-8)."""
-    key = certificates.file("unknown")
-    told = s_client(proxy.ports["imaps_on"], "-cert", key, "-key", key)
+@deaf_nginx
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("shown", ["client", "unknown"])
+def test_openssl_reads_the_verdict(proxy: Proxy, certificates: Certificates, mode: str, shown: str) -> None:
+    """TLS-42, TLS-44: s_client gets through its handshake, and is told whose certificates are wanted (TLS-8)."""
+    key = certificates.file(shown)
+    admitted = shown == "client" or mode == "optional_no_ca"
+    commands = "a LOGOUT\n" if admitted else ""
+    told = s_client(proxy.ports[f"imaps_{mode}"], "-cert", key, "-key", key, commands=commands)
     assert told.returncode == 0, told.stderr
-    assert f"* BYE {BAD}\n" in told.stdout
+    assert (f"{GREETING['imap']}\n" if admitted else f"* BYE {BAD}\n") in told.stdout
     assert "Acceptable client certificate CA names\nO = trustme" in told.stdout
 
 

@@ -19,7 +19,7 @@ from tests.interop.clients import CLIENT_ADDRESS, PROXY_ADDRESS, Imap, LineClien
 from tests.interop.conftest import USERS
 from tests.interop.dovecot import Dovecot
 from tests.interop.postfix import Postfix
-from tests.interop.proxies import Proxy, not_with_nginx
+from tests.interop.proxies import Proxy, deaf_nginx, not_with_nginx
 
 COMMON = """
 ssl_certificate tls/mx.pem;
@@ -52,9 +52,6 @@ TLS_FAILED, AUTH_FAILED = 29, 28
 
 QUIT = {"smtp": "QUIT\n", "imap": "a LOGOUT\n", "pop3": "QUIT\n"}
 FAREWELL = {"smtp": "221 2.0.0 Bye", "imap": "a OK completed", "pop3": "+OK"}
-
-deaf_nginx = not_with_nginx("nginx may not see what comes in one segment with the end of the handshake")
-"""s_client does not wait for the greeting."""
 
 every_protocol = pytest.mark.parametrize("protocol", ["smtp", "imap", "pop3"])
 
