@@ -3,4 +3,8 @@
 from __future__ import annotations
 
 from conformance.cases import canary as canary
+from conformance.cases import imap_capability as imap_capability
+from conformance.cases import imap_commands as imap_commands
+from conformance.cases import imap_limits as imap_limits
+from conformance.cases import imap_login as imap_login
 from conformance.cases import smtp_xclient as smtp_xclient
