@@ -24,8 +24,8 @@ def padded(start: bytes, size: int, end: bytes = b"\r\n", *, fill: bytes = b"x")
 
 FITS: dict[str, tuple[str, str, tuple[Turn, ...]]] = {
     "line-that-fills-the-buffer": ("accepted", "IMAP-6", ((padded(b"a NOOP ", 64), OK),)),
-    "line-that-fills-the-buffer-before-a-bare-line-feed": ("accepted", "IMAP-6", ((padded(b"a NOOP ", 64, b"\n"),
-                                                                                   OK),)),
+    "line-that-fills-the-buffer-before-a-bare-line-feed": ("accepted", "IMAP-6",
+                                                           ((padded(b"a NOOP ", 64, b"\n"), OK),)),
     "each-line-has-the-whole-buffer": ("ten full ones in turn", "IMAP-6", ((padded(b"a NOOP ", 64), OK),) * 10),
     "batch-of-full-lines": ("each has the whole buffer", "IMAP-6 IMAP-11", ((padded(b"a NOOP ", 64) * 3, OK * 3),)),
     "long-batch": ("fifty commands at once", "IMAP-11", ((b"a NOOP\r\n" * 50, OK * 50),)),

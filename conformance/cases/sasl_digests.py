@@ -308,8 +308,8 @@ APOPS: dict[str, tuple[str, str, tuple[Turn, ...]]] = {
     "without-digest": ("refused", "POP3-20 SASL-39", ((b"APOP mrose\r\n", REJECT), (b"APOP mrose \r\n", REJECT))),
     "with-three-arguments": ("refused", "POP3-20 SASL-39", ((b"APOP mrose " + DIGEST + b" x\r\n", REJECT),)),
     "after-user": ("refused, and the user is forgotten", "POP3-31 POP3-32",
-                   ((b"USER mrose\r\n", b"+OK\r\n"), (b"APOP mrose " + DIGEST + b"\r\n", REJECT), (b"PASS x\r\n",
-                                                                                                   REJECT))),
+                   ((b"USER mrose\r\n", b"+OK\r\n"), (b"APOP mrose " + DIGEST + b"\r\n", REJECT),
+                    (b"PASS x\r\n", REJECT))),
 }  # fmt: skip
 for slug, (what, rules, turns) in APOPS.items():
     case(f"pop3/apop/{slug}", what, rules=rules, block=APOP)(dialogue(*turns))
