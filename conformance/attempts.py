@@ -15,7 +15,7 @@ from conformance.fakes.auth_server import AuthRequest
 from conformance.fakes.peer import Peer
 from conformance.verdict import Mismatch
 
-__all__ = ["Attempt", "Turn", "alive", "check_attempt", "dialogue", "login", "opened", "talk", "unasked"]
+__all__ = ["Attempt", "Turn", "alive", "check_attempt", "dialogue", "login", "opened", "talk", "unasked", "uncontacted"]
 
 Turn = tuple[bytes, bytes]
 """What the client sends, and what it reads then."""
@@ -87,6 +87,21 @@ async def unasked(bench: Bench) -> AsyncIterator[None]:
         nursery.start_soon(watch)
         yield
         bench.no_request()
+        nursery.cancel_scope.cancel()
+
+
+@asynccontextmanager
+async def uncontacted(bench: Bench) -> AsyncIterator[None]:
+    """While in the block, a connection to the backend is a Mismatch, at once and not only when patience ends."""
+
+    async def watch() -> None:
+        await bench.backend()
+        raise Mismatch("no connection to the backend", "one")
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(watch)
+        yield
+        bench.no_backend()
         nursery.cancel_scope.cancel()
 
 

@@ -94,6 +94,26 @@ for frame in FRAMES.values():
         )(dialogue(frame.rejected(frame.start(method)), frame.rejected(frame.start(method, PLAIN))))
 
 
+# What SMTP lists; for the other protocols see imap_capability and pop3_lists.
+
+LISTED: dict[str, tuple[str, str, bytes]] = {
+    "methods-in-fixed-order": ("whatever the configured order", "external cram-md5 login plain",
+                               b"PLAIN LOGIN CRAM-MD5 EXTERNAL"),
+    "methods-of-oauth-come-last": ("whatever the configured order", "oauthbearer xoauth2 external cram-md5 login plain",
+                                   b"PLAIN LOGIN CRAM-MD5 EXTERNAL XOAUTH2 OAUTHBEARER"),
+    "plain-does-not-bring-login": ("listed is what is configured", "plain", b"PLAIN"),
+    "none-is-not-listed": ("it is no method", "none cram-md5", b"CRAM-MD5"),
+}  # fmt: skip
+for slug, (what, methods, listed) in LISTED.items():
+    case(
+        f"smtp/sasl/{slug}",
+        what,
+        rules="SASL-1 SASL-2 SMTP-48",
+        block=FRAMES["smtp"].block(methods),
+        directives="smtp_auth",
+    )(dialogue((b"EHLO c.example\r\n", b"250-mx.example\r\n250 AUTH " + listed + b"\r\n")))
+
+
 # Exchanges that end without an attempt; the session goes on, and a login is still possible.
 
 
