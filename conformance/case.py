@@ -43,6 +43,7 @@ class Needs:
     TLS = "tls"
     OAUTH = "oauth"
     MAX_COMMANDS = "max_commands"
+    POP3_CLIENT_BUFFER = "pop3_client_buffer"
     PROXY_V2_OUT = "proxy_v2_out"
     PROXY_IN = "proxy_in"
     BACKEND_TLS = "backend_tls"
@@ -138,6 +139,7 @@ MARKS = {
     "proxy_ssl": Needs.BACKEND_TLS,
     "oauth": Needs.OAUTH,
     "max_commands ": Needs.MAX_COMMANDS,
+    "pop3_client_buffer ": Needs.POP3_CLIENT_BUFFER,
     "proxy_protocol v2": Needs.PROXY_V2_OUT,
 }
 
