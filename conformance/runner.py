@@ -10,7 +10,7 @@ from pathlib import Path
 import trio
 
 from conformance.bench import Bench, World
-from conformance.case import Case
+from conformance.case import Case, Needs
 from conformance.targets.base import Fixture, Running, Target, TargetTrouble
 from conformance.verdict import Finding, Mismatch, Outcome, judge
 
@@ -58,15 +58,26 @@ async def run(plan: Plan, tell: Tell) -> None:
 
 def groups(cases: Iterable[Case]) -> list[list[Case]]:
     """Cases that share a start of the target; those that must be alone come last."""
-    shared: dict[tuple[str, str], list[Case]] = {}
+    shared: dict[tuple[str, str, str], list[Case]] = {}
     for case in cases:
-        shared.setdefault((case.id if case.alone else "", case.main), []).append(case)
+        shared.setdefault((case.id if case.alone else "", case.main, case.mail), []).append(case)
     return [shared[key] for key in sorted(shared)]
 
 
 async def _run_group(plan: Plan, cases: list[Case], numbers: Mapping[str, int], world: World, tell: Tell) -> None:
     blocks = list(dict.fromkeys(case.block for case in cases))
-    fixture = Fixture(blocks, world.auth_port, world.dns.port, world.files, plan.directory, cases[0].main)
+    first = cases[0]
+    fixture = Fixture(
+        blocks,
+        world.auth_port,
+        world.dns.port,
+        world.files,
+        plan.directory,
+        first.main,
+        first.mail,
+        world.auth6_port,
+        first.alone and Needs.SIGNALS in first.needs,
+    )
     limit = trio.CapacityLimiter(plan.jobs)
     async with plan.target.run(fixture) as running, trio.open_nursery() as nursery:
         for case in cases:
@@ -92,7 +103,8 @@ async def _run_case(plan: Plan, bench: Bench, running: Running, limit: trio.Capa
         except* Exception as defects:
             outcome = Outcome.BROKE
             reason = "".join(traceback.format_exception(_first(defects))).strip()
-    if outcome is not Outcome.AGREED and (trouble := running.trouble()) is not None:
+    may_end = case.alone and Needs.SIGNALS in case.needs
+    if outcome is not Outcome.AGREED and not may_end and (trouble := running.trouble()) is not None:
         raise TargetTrouble(f"{case.id}: {trouble}")
     known = case.deviates.get(plan.target.name)
     expected = plan.expected if known is None else {**plan.expected, case.id: known}

@@ -27,6 +27,7 @@ START_PATIENCE = 10.0  # seconds
 STOP_PATIENCE = 5.0
 POLL = 0.01  # seconds between two looks at a starting target
 CONNECTIONS = 16384
+LONE = "master_process off;\n"
 NGINX_MODULES = ("/usr/lib/nginx/modules/ngx_mail_module.so", "/usr/lib64/nginx/modules/ngx_mail_module.so")
 
 VENDORS = frozenset(
@@ -69,7 +70,9 @@ class AngieLike(Target):
         (directory / "logs").mkdir(parents=True, exist_ok=True)
         places = choose_places(fixture.blocks, directory)
         conf = directory / "mail.conf"
-        conf.write_text(self._preamble.format(prefix=directory) + configuration(fixture, places))
+        # What signals do to a lone process is another question (CORE-78).
+        preamble = self._preamble.replace(LONE, "") if fixture.signals else self._preamble
+        conf.write_text(preamble.format(prefix=directory) + configuration(fixture, places))
         words = [word.format(prefix=directory, conf=conf) for word in self._template]
         output = directory / "output"
         with output.open("wb") as sink:
@@ -96,6 +99,9 @@ class _Process(Running):
 
     def send_signal(self, number: int) -> None:
         self.process.send_signal(number)
+
+    async def ended(self) -> None:
+        await trio.to_thread.run_sync(self.process.wait, abandon_on_cancel=True)
 
     async def wait_until_open(self) -> None:
         """Wait until all places accept. Raises TargetTrouble."""
@@ -178,6 +184,7 @@ def configuration(fixture: Fixture, places: Mapping[Block, Place]) -> str:
         "mail {",
         "server_name mx.example;",
         f"auth_http 127.0.0.1:{fixture.auth_port}/auth;",
+        fixture.mail,
     ]
     for block, place in places.items():
         address = {
@@ -186,7 +193,12 @@ def configuration(fixture: Fixture, places: Mapping[Block, Place]) -> str:
             "dual": f"[::]:{place.port}",
         }.get(block.address, f"127.0.0.1:{place.port}")
         extra = " ipv6only=off" if block.address == "dual" else ""
-        directives = fixture.files.fill(block.directives, dns=f"127.0.0.1:{fixture.dns_port}")
+        directives = fixture.files.fill(
+            block.directives,
+            dns=f"127.0.0.1:{fixture.dns_port}",
+            auth=f"127.0.0.1:{fixture.auth_port}",
+            auth6=f"[::1]:{fixture.auth6_port}",
+        )
         lines.append(f"server {{ listen {address} {block.listen}{extra}; protocol {block.protocol}; {directives} }}")
     return "\n".join([*lines, "}", ""])
 
@@ -224,7 +236,7 @@ def _vendor(name: str, binary: str, load: str, more: frozenset[str]) -> AngieLik
         [program, "-p", "{prefix}", "-e", "stderr", "-c", "{conf}"],
         claims=VENDORS | more,
         dialects=frozenset({Level.VENDOR}),
-        preamble=load + "daemon off;\nmaster_process off;\npid {prefix}/pid;\n",
+        preamble=load + "daemon off;\npid {prefix}/pid;\n" + LONE,
         version=output_of([program, "-v"]),
     )
 
