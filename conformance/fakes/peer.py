@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import select
 import socket
 import ssl
 import struct
@@ -133,6 +134,15 @@ class Peer:
         while await self._read():
             pass
         return self._take(len(self._received))
+
+    async def expect_nothing(self) -> None:
+        """Nothing has come up to now; the target had its time, since something later has happened. Raises Mismatch."""
+        readable, _, _ = select.select([self.socket_stream.socket], [], [], 0)
+        if readable:
+            await self._read()
+        if self._received or self._ended:
+            self.transcript.remark(f"{self.side.value}: wanted nothing yet", wrong=True)
+            raise Mismatch(f"{self.side.value}: nothing yet", repr(self.transcript.masked(bytes(self._received))))
 
     async def expect_eof(self) -> None:
         """Nothing more comes but the end of file or a reset. Raises Mismatch."""
