@@ -195,16 +195,17 @@ async def _(bench: Bench) -> None:
     "a PTR answer just in time leaves the whole resolver_timeout to the addresses",
     rules="CORE-37 SMTP-113",
     directives="resolver resolver_timeout",
-    block=Block("smtp", "resolver {dns}; resolver_timeout 2s;"),
+    block=RESOLVING,
+    limit=20.0,
 )
 async def _(bench: Bench) -> None:
     name = confirm(bench)
     pointer, address = bench.dns.hold(reverse_name(bench.ip), "PTR"), bench.dns.hold(bench.host, "A")
     client = await bench.client()
-    await bench.silence(1.2)
+    await bench.silence(2.2)
     pointer.set()
     await bench.dns.wait_asked(f"{bench.host} A")
-    await bench.silence(1.2)  # together more than one resolver_timeout
+    await bench.silence(2.2)  # together more than one resolver_timeout
     address.set()
     await client.expect(SMTP.greeting)
     await check_name(bench, client, name)
