@@ -11,7 +11,9 @@ from conformance.cases import smtp_backend as smtp_backend
 from conformance.cases import smtp_backend_auth as smtp_backend_auth
 from conformance.cases import smtp_commands as smtp_commands
 from conformance.cases import smtp_ehlo as smtp_ehlo
+from conformance.cases import smtp_ends as smtp_ends
 from conformance.cases import smtp_envelope as smtp_envelope
+from conformance.cases import smtp_greeting as smtp_greeting
 from conformance.cases import smtp_limits as smtp_limits
 from conformance.cases import smtp_lines as smtp_lines
 from conformance.cases import smtp_none as smtp_none
