@@ -10,8 +10,8 @@ from conformance.fakes.peer import Peer
 
 __all__ = [
     "ARGUMENT", "AUTHED", "BACKEND_GREETING", "BACKEND_OK", "BYE", "DENIED", "EARLY", "HELO", "INTERNAL", "INVALID",
-    "NEED_AUTH", "NEED_TLS", "NEXT", "OK", "PASSWORD_PROMPT", "SEQUENCE", "USERNAME_PROMPT", "auth_plain", "b64",
-    "log_in_saying", "reach_backend", "serve", "settle", "talk", "xclient",
+    "NEED_AUTH", "NEED_TLS", "NEXT", "OK", "PASSWORD_PROMPT", "SEQUENCE", "USERNAME_PROMPT", "accept_login",
+    "auth_plain", "b64", "log_in_saying", "reach_backend", "serve", "settle", "talk", "xclient",
 ]  # fmt: skip
 
 HELO = b"250 mx.example\r\n"
@@ -77,6 +77,11 @@ def xclient(bench: Bench, login: bytes | None = None, name: bytes = b"[UNAVAILAB
 async def reach_backend(bench: Bench, client: Peer) -> Peer:
     """Log in with PLAIN; return the backend, which has been sent XCLIENT and has accepted it. Raises Mismatch."""
     await client.send(auth_plain(bench))
+    return await accept_login(bench)
+
+
+async def accept_login(bench: Bench) -> Peer:
+    """Admit a client that has logged in, and be its backend until XCLIENT is accepted. Raises Mismatch."""
     request = await bench.admit()
     bench.check("Auth-User", request.user, bench.user)
     backend = await bench.backend()

@@ -17,4 +17,5 @@ from conformance.cases import smtp_greeting as smtp_greeting
 from conformance.cases import smtp_limits as smtp_limits
 from conformance.cases import smtp_lines as smtp_lines
 from conformance.cases import smtp_none as smtp_none
+from conformance.cases import smtp_pipelining as smtp_pipelining
 from conformance.cases import smtp_xclient as smtp_xclient

@@ -5,6 +5,7 @@ from __future__ import annotations
 from conformance.bench import Bench
 from conformance.case import Block, Script, case
 from conformance.cases.client_name import (
+    IMPATIENT,
     NO_DATA,
     RESOLVING,
     UNAVAILABLE,
@@ -102,7 +103,7 @@ async def _(bench: Bench) -> None:
     "with valid=1s an answer with a longer TTL is asked for again",
     rules="CORE-52 CORE-36",
     directives="resolver",
-    block=Block("smtp", "resolver {dns} valid=1s; resolver_timeout 4s;"),
+    block=Block("smtp", "resolver {dns} valid=1s;"),
     level=Level.VENDOR,
 )
 async def _(bench: Bench) -> None:
@@ -195,7 +196,7 @@ async def _(bench: Bench) -> None:
     "a PTR answer just in time leaves the whole resolver_timeout to the addresses",
     rules="CORE-37 SMTP-113",
     directives="resolver resolver_timeout",
-    block=RESOLVING,
+    block=IMPATIENT,
     limit=20.0,
 )
 async def _(bench: Bench) -> None:

@@ -8,6 +8,7 @@ import dns.flags
 import dns.message
 import dns.opcode
 import dns.rdataclass
+import trio
 
 from conformance.bench import Bench
 from conformance.case import Block, Script, case
@@ -23,7 +24,7 @@ from conformance.cases.client_name import (
     questions,
 )
 from conformance.dialogues import SMTP, greeted
-from conformance.fakes.dns_server import raw, rcode, records, several, truncated
+from conformance.fakes.dns_server import Names, raw, rcode, records, several, truncated
 from conformance.rulebook import Level
 
 __all__: list[str] = []
@@ -81,6 +82,42 @@ async def _(bench: Bench) -> None:
     name = confirm(bench)
     await check_name(bench, await greeted(bench), name)
     bench.check("several IDs", len({octets[:2] for octets in bench.dns.queries}) > 1, True)
+
+
+@case(
+    "smtp/dns/queries-leave-from-ports-of-their-own",
+    "each query has another source port, so that a forger must guess more than the ID",
+    rules="CORE-49",
+    directives="resolver",
+    block=RESOLVING,
+)
+async def _(bench: Bench) -> None:
+    name = confirm(bench)
+    await check_name(bench, await greeted(bench), name)
+    bench.check("the number of ports", len({*bench.dns.ports}), 3)
+
+
+@case(
+    "smtp/dns/unanswered-query-is-repeated",
+    "a query without an answer is repeated after 5 s, and what comes then counts",
+    rules="CORE-49",
+    directives="resolver",
+    block=RESOLVING,
+    level=Level.VENDOR,
+    limit=25.0,
+)
+async def _(bench: Bench) -> None:
+    name = confirm(bench)
+    pointer = questions(bench)[0]
+
+    def answer(query: dns.message.Message, names: Names) -> bytes | list[bytes] | None:
+        return OURS(query, names) if bench.dns.asked.count(pointer) > 1 else None
+
+    bench.say_ptr(answer)
+    started = trio.current_time()
+    client = await greeted(bench)
+    bench.check_duration("the greeting", started, 4.0)
+    await check_name(bench, client, name)
 
 
 @case(
@@ -270,7 +307,7 @@ async def _(bench: Bench) -> None:
     "names that are CNAME of each other, one answer each, end as unavailable",
     rules="CORE-48",
     directives="resolver",
-    block=Block("smtp", "resolver {dns};"),
+    block=RESOLVING,
     level=Level.VENDOR,
     limit=25.0,  # it takes a hundred questions
 )
@@ -301,5 +338,5 @@ for off, family, wanted in (("ipv6", "A", None), ("ipv4", "AAAA", UNAVAILABLE)):
         f"with {off}=off only {family} is asked for, and only it can confirm a name",
         rules="CORE-46 CORE-36 CORE-48",
         directives="resolver",
-        block=Block("smtp", f"resolver {{dns}} {off}=off; resolver_timeout 4s;"),
+        block=Block("smtp", f"resolver {{dns}} {off}=off; resolver_timeout 30s;"),
     )(_family(family, wanted))

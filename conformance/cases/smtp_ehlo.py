@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from conformance.bench import Bench
 from conformance.case import Block, Script, case
 from conformance.dialogues import greeted
-from conformance.smtp_words import INVALID, talk
+from conformance.smtp_words import INVALID, NEED_TLS, talk
 
 __all__: list[str] = []
 
@@ -110,4 +110,22 @@ async def _(bench: Bench) -> None:
         (b"QUIT\r\n", b"221 2.0.0 Bye\r\n"),
     )
     await client.expect_eof()
+    bench.no_request()
+
+
+@case(
+    "smtp/ehlo/only-blocks-envelopes-before-tls",
+    "with `starttls only` and `smtp_auth none` MAIL and RCPT are refused in the clear",
+    rules="SMTP-122 SMTP-36 SMTP-37 SMTP-102",
+    directives="starttls smtp_auth",
+    block=Block("smtp", f"{STARTTLS}only; smtp_auth none;"),
+)
+async def _(bench: Bench) -> None:
+    client = await greeted(bench)
+    await talk(
+        client,
+        (b"MAIL FROM:<a@b>\r\n", NEED_TLS),
+        (b"RCPT TO:<c@d>\r\n", NEED_TLS),
+        (b"MAIL\r\n", NEED_TLS),
+    )
     bench.no_request()

@@ -194,6 +194,20 @@ async def _(bench: Bench) -> None:
 
 
 @case(
+    "smtp/xclient/name-of-a-unix-client-without-resolver",
+    "a client of a UNIX socket is [UNAVAILABLE] where there is no resolver",
+    rules="CORE-43 CORE-42",
+    directives="resolver listen",
+    block=Block("smtp", address="unix"),
+)
+async def _(bench: Bench) -> None:
+    client = await greeted(bench)
+    await client.send(auth_plain(bench))
+    request = await bench.request()
+    bench.check("Client-Host", request["Client-Host"], UNAVAILABLE)
+
+
+@case(
     "smtp/xclient/name-of-a-unix-client-with-resolver",
     "a client of a UNIX socket is [TEMPUNAVAIL] where there is a resolver",
     rules="CORE-43 PROXY-39",
@@ -265,7 +279,7 @@ async def _(bench: Bench) -> None:
 
 # NAME for addresses of other families.
 
-RESOLVING = Block("smtp", "set_real_ip_from 127.0.0.0/8; resolver {dns}; resolver_timeout 4s;", listen="proxy_protocol")
+RESOLVING = Block("smtp", "set_real_ip_from 127.0.0.0/8; resolver {dns};", listen="proxy_protocol")
 
 
 def _ipv6_name(aaaa: str | None, *, fits: bool) -> Script:
@@ -302,7 +316,7 @@ for slug, what, aaaa, fits in (
         needs=[Needs.PROXY_IN],
     )(_ipv6_name(aaaa, fits=fits))
 
-MAPPED = Block("smtp", "resolver {dns}; resolver_timeout 4s;", address="dual")
+MAPPED = Block("smtp", "resolver {dns};", address="dual")
 
 
 def _mapped_name(a: str, *, fits: bool) -> Script:

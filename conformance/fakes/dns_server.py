@@ -16,7 +16,7 @@ import dns.rdatatype
 import dns.rrset
 import trio
 
-__all__ = ["Answer", "CaseDns", "DnsServer", "no_answer", "raw", "rcode", "records", "several", "truncated"]
+__all__ = ["Answer", "CaseDns", "DnsServer", "Names", "no_answer", "raw", "rcode", "records", "several", "truncated"]
 
 Names = Mapping[str, str]
 Answer = Callable[[dns.message.Message, Names], bytes | list[bytes] | None]
@@ -105,6 +105,9 @@ class CaseDns:
     asked: list[str] = field(default_factory=list)
     tcp: list[str] = field(default_factory=list)
     queries: list[bytes] = field(default_factory=list)
+    ports: list[int] = field(default_factory=list)
+    """From where the questions by UDP came."""
+
     _held: dict[tuple[str, str], trio.Event] = field(default_factory=dict)
     _come: trio.Event = field(default_factory=trio.Event)
 
@@ -123,19 +126,21 @@ class CaseDns:
         while not {*questions} <= {*self.asked}:
             await self._come.wait()
 
-    async def reply(self, octets: bytes, *, tcp: bool) -> list[bytes]:
-        """The answers to a question."""
+    async def reply(self, octets: bytes, port: int | None) -> list[bytes]:
+        """The answers to a question, which came from a port by UDP, or by TCP."""
         query = dns.message.from_wire(octets)
         question = query.question[0]
         name = question.name.to_text(omit_final_dot=True).lower()
         key = name, dns.rdatatype.to_text(question.rdtype)
         self.queries.append(octets)
-        (self.tcp if tcp else self.asked).append(" ".join(key))
+        (self.tcp if port is None else self.asked).append(" ".join(key))
+        if port is not None:
+            self.ports.append(port)
         self._come.set()
         self._come = trio.Event()
         if key in self._held:
             await self._held[key].wait()
-        answer = self.over_tcp.get(key) if tcp else None
+        answer = self.over_tcp.get(key) if port is None else None
         return _listed((answer or self.answers.get(key) or rcode("NXDOMAIN"))(query, self.names))
 
 
@@ -159,7 +164,7 @@ class DnsServer:
                     nursery.start_soon(self._serve_udp, udp, octets, peer)
 
     async def _serve_udp(self, udp: trio.socket.SocketType, octets: bytes, peer: tuple[str, int]) -> None:
-        for answer in await self._reply(octets, tcp=False):
+        for answer in await self._reply(octets, port=peer[1]):
             await udp.sendto(answer, peer)
 
     async def _serve_tcp(self, stream: trio.SocketStream) -> None:
@@ -173,18 +178,18 @@ class DnsServer:
                     received += octets
                 end = 2 + struct.unpack("!H", received[:2])[0]
                 question, received = received[2:end], received[end:]
-                for answer in await self._reply(question, tcp=True):
+                for answer in await self._reply(question):
                     await stream.send_all(struct.pack("!H", len(answer)) + answer)
         except trio.BrokenResourceError:
             return
 
-    async def _reply(self, octets: bytes, *, tcp: bool) -> list[bytes]:
+    async def _reply(self, octets: bytes, port: int | None = None) -> list[bytes]:
         try:
             name = dns.message.from_wire(octets).question[0].name.to_text(omit_final_dot=True).lower()
         except (dns.exception.DNSException, IndexError):
             return []
         case = self._find(name)
-        return [] if case is None else await case.reply(octets, tcp=tcp)
+        return [] if case is None else await case.reply(octets, port)
 
 
 async def _open_both() -> tuple[trio.socket.SocketType, list[trio.SocketListener]]:
