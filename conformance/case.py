@@ -40,6 +40,7 @@ class Needs:
     AUTH_HTTP = "auth_http"  # the target asks our auth server for every login
     CONFIGURABLE = "configurable"  # it takes the directives of the case's block
     RESOLVER = "resolver"
+    RESOLVER_IPV4 = "resolver_ipv4"  # `ipv4=off`: nginx has it since 1.23.1
     TLS = "tls"
     OAUTH = "oauth"
     MAX_COMMANDS = "max_commands"
@@ -133,6 +134,7 @@ def _implied(block: Block) -> frozenset[str]:
 
 MARKS = {
     "resolver ": Needs.RESOLVER,
+    " ipv4=": Needs.RESOLVER_IPV4,
     "starttls ": Needs.TLS,
     " ssl ": Needs.TLS,
     " proxy_protocol ": Needs.PROXY_IN,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from ipaddress import ip_address
 
 import dns.exception
 import dns.flags
@@ -12,20 +13,19 @@ import dns.message
 import dns.name
 import dns.rcode
 import dns.rdatatype
-import dns.reversename
 import dns.rrset
 import trio
 
-__all__ = ["Answer", "CaseDns", "DnsServer", "no_answer", "raw", "rcode", "records", "truncated"]
+__all__ = ["Answer", "CaseDns", "DnsServer", "Names", "no_answer", "raw", "rcode", "records", "several", "truncated"]
 
 Names = Mapping[str, str]
-Answer = Callable[[dns.message.Message, Names], bytes | None]
-"""From a question, and the names of the case, to the octets of the answer, or None for silence."""
+Answer = Callable[[dns.message.Message, Names], bytes | list[bytes] | None]
+"""From a question, and the names of the case, to the octets of the answer, of several ones, or None for silence."""
 
 TTL = 60
 
 
-def records(*texts: str, owner: str | None = None) -> Answer:
+def records(*texts: str, owner: str | None = None, ttl: int = TTL) -> Answer:
     """Answer with records such as `A {ip}`, `PTR {host}.` or `alias.{host}. CNAME {host}.`."""
 
     def answer(query: dns.message.Message, names: Names) -> bytes:
@@ -37,7 +37,7 @@ def records(*texts: str, owner: str | None = None) -> Answer:
                 own, (kind, _, data) = dns.name.from_text(first), rest.partition(" ")
             else:
                 own, kind, data = name, first, rest
-            response.answer.append(dns.rrset.from_text(own, TTL, "IN", kind, data))
+            response.answer.append(dns.rrset.from_text(own, ttl, "IN", kind, data))
         return response.to_wire()
 
     return answer
@@ -61,7 +61,26 @@ def no_answer(query: dns.message.Message, names: Names) -> None:
 def raw(change: Callable[[bytes], bytes], then: Answer | None = None) -> Answer:
     """Answer with changed octets of a proper answer."""
     proper = then or rcode("NOERROR")
-    return lambda query, names: change(proper(query, names) or b"")
+
+    def answer(query: dns.message.Message, names: Names) -> bytes:
+        octets = proper(query, names)
+        assert isinstance(octets, bytes)
+        return change(octets)
+
+    return answer
+
+
+def several(*answers: Answer) -> Answer:
+    """Send one answer after the other."""
+
+    def answer(query: dns.message.Message, names: Names) -> list[bytes]:
+        return [octets for each in answers for octets in _listed(each(query, names))]
+
+    return answer
+
+
+def _listed(octets: bytes | list[bytes] | None) -> list[bytes]:
+    return [octets] if isinstance(octets, bytes) else octets or []
 
 
 def truncated(query: dns.message.Message, names: Names) -> bytes:
@@ -86,6 +105,11 @@ class CaseDns:
     asked: list[str] = field(default_factory=list)
     tcp: list[str] = field(default_factory=list)
     queries: list[bytes] = field(default_factory=list)
+    ports: list[int] = field(default_factory=list)
+    """From where the questions by UDP came."""
+
+    _held: dict[tuple[str, str], trio.Event] = field(default_factory=dict)
+    _come: trio.Event = field(default_factory=trio.Event)
 
     def say(self, name: str, kind: str, answer: Answer, *, tcp: Answer | None = None) -> None:
         """Decide about a question; over TCP another answer may be given."""
@@ -93,16 +117,31 @@ class CaseDns:
         if tcp is not None:
             self.over_tcp[name.lower().rstrip("."), kind] = tcp
 
-    def reply(self, octets: bytes, *, tcp: bool) -> bytes | None:
-        """The answer to a question."""
+    def hold(self, name: str, kind: str) -> trio.Event:
+        """Let a question wait for its answer until the event is set."""
+        return self._held.setdefault((name.lower().rstrip("."), kind), trio.Event())
+
+    async def wait_asked(self, *questions: str) -> None:
+        """Wait until these have been asked, as `NAME TYPE`."""
+        while not {*questions} <= {*self.asked}:
+            await self._come.wait()
+
+    async def reply(self, octets: bytes, port: int | None) -> list[bytes]:
+        """The answers to a question, which came from a port by UDP, or by TCP."""
         query = dns.message.from_wire(octets)
         question = query.question[0]
         name = question.name.to_text(omit_final_dot=True).lower()
         key = name, dns.rdatatype.to_text(question.rdtype)
         self.queries.append(octets)
-        (self.tcp if tcp else self.asked).append(" ".join(key))
-        answer = self.over_tcp.get(key) if tcp else None
-        return (answer or self.answers.get(key) or rcode("NXDOMAIN"))(query, self.names)
+        (self.tcp if port is None else self.asked).append(" ".join(key))
+        if port is not None:
+            self.ports.append(port)
+        self._come.set()
+        self._come = trio.Event()
+        if key in self._held:
+            await self._held[key].wait()
+        answer = self.over_tcp.get(key) if port is None else None
+        return _listed((answer or self.answers.get(key) or rcode("NXDOMAIN"))(query, self.names))
 
 
 class DnsServer:
@@ -122,8 +161,11 @@ class DnsServer:
                 task_status.started()
                 while True:
                     octets, peer = await udp.recvfrom(65535)
-                    if (answer := self._reply(octets, tcp=False)) is not None:
-                        await udp.sendto(answer, peer)
+                    nursery.start_soon(self._serve_udp, udp, octets, peer)
+
+    async def _serve_udp(self, udp: trio.socket.SocketType, octets: bytes, peer: tuple[str, int]) -> None:
+        for answer in await self._reply(octets, port=peer[1]):
+            await udp.sendto(answer, peer)
 
     async def _serve_tcp(self, stream: trio.SocketStream) -> None:
         received = b""
@@ -136,18 +178,18 @@ class DnsServer:
                     received += octets
                 end = 2 + struct.unpack("!H", received[:2])[0]
                 question, received = received[2:end], received[end:]
-                if (answer := self._reply(question, tcp=True)) is not None:
+                for answer in await self._reply(question):
                     await stream.send_all(struct.pack("!H", len(answer)) + answer)
         except trio.BrokenResourceError:
             return
 
-    def _reply(self, octets: bytes, *, tcp: bool) -> bytes | None:
+    async def _reply(self, octets: bytes, port: int | None = None) -> list[bytes]:
         try:
             name = dns.message.from_wire(octets).question[0].name.to_text(omit_final_dot=True).lower()
         except (dns.exception.DNSException, IndexError):
-            return None
+            return []
         case = self._find(name)
-        return None if case is None else case.reply(octets, tcp=tcp)
+        return [] if case is None else await case.reply(octets, port)
 
 
 async def _open_both() -> tuple[trio.socket.SocketType, list[trio.SocketListener]]:
@@ -166,5 +208,5 @@ async def _open_both() -> tuple[trio.socket.SocketType, list[trio.SocketListener
 
 
 def reverse_name(ip: str) -> str:
-    """The name under which the PTR record of an address is asked for."""
-    return dns.reversename.from_address(ip).to_text(omit_final_dot=True)
+    """The name under which the PTR record of an address is asked for; an IPv4-mapped one is asked as IPv6."""
+    return ip_address(ip).reverse_pointer

@@ -215,7 +215,14 @@ def configuration(fixture: Fixture, places: Mapping[Block, Place]) -> str:
 
 def refproxy() -> AngieLike:
     """This project's own proxy."""
-    ours = {Needs.OAUTH, Needs.MAX_COMMANDS, Needs.POP3_CLIENT_BUFFER, Needs.PROXY_V2_OUT, Needs.BACKEND_TLS}
+    ours = {
+        Needs.RESOLVER_IPV4,
+        Needs.OAUTH,
+        Needs.MAX_COMMANDS,
+        Needs.POP3_CLIENT_BUFFER,
+        Needs.PROXY_V2_OUT,
+        Needs.BACKEND_TLS,
+    }
     return AngieLike(
         "refproxy",
         [sys.executable, "-m", "refproxy", "run", "-p", "{prefix}", "-c", "{conf}"],
@@ -234,7 +241,7 @@ def nginx(binary: str = "nginx") -> AngieLike:
 
 def angie(binary: str = "angie") -> AngieLike:
     """Angie. Raises TargetTrouble."""
-    return _vendor("angie", binary, "", frozenset({Needs.OAUTH, Needs.MAX_COMMANDS}))
+    return _vendor("angie", binary, "", frozenset({Needs.RESOLVER_IPV4, Needs.OAUTH, Needs.MAX_COMMANDS}))
 
 
 def _vendor(name: str, binary: str, load: str, more: frozenset[str]) -> AngieLike:
