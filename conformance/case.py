@@ -43,6 +43,7 @@ class Needs:
     OAUTH = "oauth"
     MAX_COMMANDS = "max_commands"
     PROXY_V2_OUT = "proxy_v2_out"
+    PROXY_V2_TLV = "proxy_v2_tlv"  # with a unique id of the connection
     PROXY_IN = "proxy_in"
     BACKEND_TLS = "backend_tls"
     IPV6 = "ipv6"
@@ -119,6 +120,8 @@ def _implied(block: Block) -> frozenset[str]:
     for mark, need in MARKS.items():
         if mark in words:
             found.add(need)
+    if "proxy_protocol" in block.listen.split():
+        found.add(Needs.PROXY_IN)
     if block.address in ("ipv6", "dual"):
         found.add(Needs.IPV6)
     if block.address == "unix":
@@ -130,11 +133,11 @@ MARKS = {
     "resolver ": Needs.RESOLVER,
     "starttls ": Needs.TLS,
     " ssl ": Needs.TLS,
-    " proxy_protocol ": Needs.PROXY_IN,
     "proxy_ssl": Needs.BACKEND_TLS,
     "oauth": Needs.OAUTH,
     "max_commands ": Needs.MAX_COMMANDS,
     "proxy_protocol v2": Needs.PROXY_V2_OUT,
+    "proxy_protocol v2 tlv": Needs.PROXY_V2_TLV,
 }
 
 

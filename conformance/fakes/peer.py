@@ -18,7 +18,8 @@ __all__ = ["Peer"]
 READ_SIZE = 65536
 SHOWN = 300  # octets in a message
 
-Stream = trio.SocketStream | trio.SSLStream[trio.SocketStream]
+TlsStream = trio.SSLStream[trio.abc.Stream]
+Stream = trio.SocketStream | TlsStream
 
 
 class Peer:
@@ -31,8 +32,8 @@ class Peer:
         self.awaited = ""
         """What is being waited for, in words."""
 
-        self.awaited = ""
-        """What is being waited for, in words."""
+        self.close_notify: bool | None = None
+        """Whether the end of file came with close_notify; None before it, and without TLS."""
 
         self._received = bytearray()
         self._ended = False
@@ -76,7 +77,6 @@ class Peer:
                     self._take(len(wanted))
                     return wanted
             self.awaited = f"{self.side.value}: " + " or ".join(repr(wanted[:SHOWN]) for wanted in accepted)
-            self.awaited = f"{self.side.value}: " + " or ".join(repr(wanted[:SHOWN]) for wanted in accepted)
             if not any(wanted.startswith(received) for wanted in accepted) or not await self._read():
                 raise self._differs(accepted, received)
 
@@ -112,12 +112,13 @@ class Peer:
 
     # TLS.
 
-    async def start_tls(self, context: ssl.SSLContext, name: str = "") -> trio.SSLStream[trio.SocketStream]:
-        """Shake hands as the client, or as the server without a name. Raises Mismatch when that fails."""
-        server_side = context.verify_mode is ssl.CERT_NONE and not name
-        tls = trio.SSLStream(
-            self.socket_stream, context, server_hostname=name or None, server_side=server_side, https_compatible=True
-        )
+    async def start_tls(
+        self, context: ssl.SSLContext, name: str = "", *, session: ssl.SSLSession | None = None
+    ) -> TlsStream:
+        """Shake hands, as the client (`name` is sent as SNI) or as the backend. Raises Mismatch when that fails."""
+        tls = self._prepare_tls(context, name)
+        if session is not None:
+            tls.session = session  # trio hands it to the ssl object
         try:
             await tls.do_handshake()
         except (trio.BrokenResourceError, ssl.SSLError) as error:
@@ -125,6 +126,41 @@ class Peer:
         self.transcript.remark(f"TLS with the {self.side.value}: {tls.version()}, {tls.cipher()[0]}")
         self.stream = tls
         return tls
+
+    async def fail_tls(self, context: ssl.SSLContext, name: str = "") -> str:
+        """Try to shake hands in vain; return OpenSSL's reason, as TLSV1_ALERT_PROTOCOL_VERSION. Raises Mismatch."""
+        tls = self._prepare_tls(context, name)
+        try:
+            await tls.do_handshake()
+        except (trio.BrokenResourceError, ssl.SSLError) as error:
+            cause = error.__cause__ if isinstance(error, trio.BrokenResourceError) else error
+            self.transcript.remark(f"no TLS with the {self.side.value}: {cause}")
+            return str(getattr(cause, "reason", None) or cause)
+        raise Mismatch("no TLS handshake", f"{tls.version()}, {tls.cipher()[0]}")
+
+    def _prepare_tls(self, context: ssl.SSLContext, name: str) -> TlsStream:
+        early, self._received = bytes(self._received), bytearray()
+        return trio.SSLStream(
+            _Primed(self.socket_stream, early),
+            context,
+            server_hostname=name or None,
+            server_side=self.side is Side.BACKEND,
+            https_compatible=True,
+        )
+
+    # Where.
+
+    @property
+    def local(self) -> tuple[str, int]:
+        """The address and port of this end."""
+        host, port, *_ = self.socket_stream.socket.getsockname()
+        return host, port
+
+    @property
+    def remote(self) -> tuple[str, int]:
+        """The address and port of the target's end."""
+        host, port, *_ = self.socket_stream.socket.getpeername()
+        return host, port
 
     # How.
 
@@ -142,9 +178,18 @@ class Peer:
             self.transcript.received(self.side, bytes(octets))
         else:
             self._ended = True
-            self.transcript.remark(f"end of file for the {self.side.value}")
+            how = "" if self.stream is self.socket_stream else await self._tell_close_notify()
+            self.transcript.remark(f"end of file for the {self.side.value}{how}")
         self.awaited = ""
         return not self._ended
+
+    async def _tell_close_notify(self) -> str:
+        """Find out how TLS ended: trio's stream is broken after an end without close_notify, else at its end."""
+        try:
+            self.close_notify = not await self.stream.receive_some(1)
+        except (trio.BrokenResourceError, ssl.SSLError):
+            self.close_notify = False
+        return " with close_notify" if self.close_notify else " without close_notify"
 
     def _take(self, count: int) -> bytes:
         taken = bytes(self._received[:count])
@@ -159,3 +204,26 @@ class Peer:
         return Mismatch(
             f"{self.side.value}: {wanted}", f"{masked!r}{ended}" if found or not ended else "the end of file"
         )
+
+
+class _Primed(trio.abc.Stream):
+    """A connection of which something was read before TLS took it over."""
+
+    def __init__(self, stream: trio.SocketStream, early: bytes) -> None:
+        self._stream, self._early = stream, early
+
+    async def receive_some(self, max_bytes: int | None = None) -> bytes:
+        if self._early:
+            await trio.lowlevel.checkpoint()
+            early, self._early = self._early, b""
+            return early
+        return bytes(await self._stream.receive_some(max_bytes))
+
+    async def send_all(self, data: bytes | bytearray | memoryview) -> None:
+        await self._stream.send_all(data)
+
+    async def wait_send_all_might_not_block(self) -> None:
+        await self._stream.wait_send_all_might_not_block()
+
+    async def aclose(self) -> None:
+        await self._stream.aclose()

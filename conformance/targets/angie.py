@@ -193,7 +193,7 @@ def configuration(fixture: Fixture, places: Mapping[Block, Place]) -> str:
 
 def refproxy() -> AngieLike:
     """This project's own proxy."""
-    ours = {Needs.OAUTH, Needs.MAX_COMMANDS, Needs.PROXY_V2_OUT, Needs.BACKEND_TLS}
+    ours = {Needs.OAUTH, Needs.MAX_COMMANDS, Needs.PROXY_V2_OUT, Needs.PROXY_V2_TLV, Needs.BACKEND_TLS}
     return AngieLike(
         "refproxy",
         [sys.executable, "-m", "refproxy", "run", "-p", "{prefix}", "-c", "{conf}"],
