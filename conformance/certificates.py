@@ -11,6 +11,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_private_key
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
     Encoding,
     NoEncryption,
     PrivateFormat,
@@ -18,7 +19,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from cryptography.x509.oid import NameOID
 
-__all__ = ["ORNATE_SERIAL", "ORNATE_SUBJECT", "Certificates", "certificate_of"]
+__all__ = ["ORNATE_SERIAL", "ORNATE_SUBJECT", "Certificates", "certificate_of", "der_of"]
 
 LONG_AGO = datetime.datetime(2001, 1, 1, tzinfo=datetime.UTC)
 DAY = datetime.timedelta(days=1)
@@ -26,6 +27,7 @@ DAY = datetime.timedelta(days=1)
 ORNATE_SUBJECT = rb"emailAddress=x@y.example,CN=cli.example\, inc,O=\C3\9Cbung \"GmbH\",C=DE"
 """The subject of the client certificate `ornate`, in the form of RFC 2253."""
 
+PASS_PHRASE = b"open it"
 ORNATE_SERIAL = 0x0A1B2C3D4E5F
 
 
@@ -82,6 +84,8 @@ class Certificates:
         yield "ca", self.authority.cert_pem.bytes()
         yield "both_cas", self.authority.cert_pem.bytes() + self.second.cert_pem.bytes()
         yield "crl", _revocations(self.authority, self.clients["revoked"])
+        yield "encrypted_key", _encrypted(self.servers["certificate"])
+        yield "passwords", b"not this one\n" + PASS_PHRASE + b"\n"
         for name, leaf in self.servers.items():
             yield name, leaf.private_key_and_cert_chain_pem.bytes()
 
@@ -89,6 +93,11 @@ class Certificates:
 def certificate_of(leaf: trustme.LeafCert) -> x509.Certificate:
     """The certificate itself, as `cryptography` reads it."""
     return x509.load_pem_x509_certificate(leaf.cert_chain_pems[0].bytes())
+
+
+def der_of(leaf: trustme.LeafCert) -> bytes:
+    """The octets of the certificate."""
+    return certificate_of(leaf).public_bytes(Encoding.DER)
 
 
 def _self_signed() -> trustme.LeafCert:
@@ -118,6 +127,12 @@ def _issue(name: x509.Name, issuer: x509.Name, signer: bytes | None, serial: int
     made = builder.sign(load_pem_private_key(signer, None) if signer else key, SHA256())  # type: ignore[arg-type]
     secret = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     return trustme.LeafCert(secret, made.public_bytes(Encoding.PEM), [])
+
+
+def _encrypted(leaf: trustme.LeafCert) -> bytes:
+    """The key of a certificate, to be opened with PASS_PHRASE."""
+    key = load_pem_private_key(leaf.private_key_pem.bytes(), None)
+    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(PASS_PHRASE))
 
 
 def _revocations(authority: trustme.CA, *leaves: trustme.LeafCert) -> bytes:

@@ -9,7 +9,19 @@ from conformance.case import Block
 from conformance.fakes.auth_server import AuthRequest
 from conformance.fakes.peer import Peer
 
-__all__ = ["IMAP", "POP3", "PROTOCOLS", "SMTP", "Relay", "Words", "admitted", "greeted", "log_in", "serve_login"]
+__all__ = [
+    "IMAP",
+    "LOGGED_IN",
+    "POP3",
+    "PROTOCOLS",
+    "SMTP",
+    "Relay",
+    "Words",
+    "admitted",
+    "greeted",
+    "log_in",
+    "serve_login",
+]
 
 
 @dataclass(frozen=True, slots=True)

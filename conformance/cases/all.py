@@ -4,3 +4,8 @@ from __future__ import annotations
 
 from conformance.cases import canary as canary
 from conformance.cases import smtp_xclient as smtp_xclient
+from conformance.cases import starttls as starttls
+from conformance.cases import starttls_boundary as starttls_boundary
+from conformance.cases import tls_handshake as tls_handshake
+from conformance.cases import tls_names as tls_names
+from conformance.cases import tls_versions as tls_versions

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import ssl
 import struct
@@ -35,6 +36,7 @@ class Peer:
         self.close_notify: bool | None = None
         """Whether the end of file came with close_notify; None before it, and without TLS."""
 
+        self._cut = 0
         self._received = bytearray()
         self._ended = False
 
@@ -135,18 +137,28 @@ class Peer:
         except (trio.BrokenResourceError, ssl.SSLError) as error:
             cause = error.__cause__ if isinstance(error, trio.BrokenResourceError) else error
             self.transcript.remark(f"no TLS with the {self.side.value}: {cause}")
-            return str(getattr(cause, "reason", None) or cause)
+            return _reason(str(cause))
         raise Mismatch("no TLS handshake", f"{tls.version()}, {tls.cipher()[0]}")
 
     def _prepare_tls(self, context: ssl.SSLContext, name: str) -> TlsStream:
         early, self._received = bytes(self._received), bytearray()
         return trio.SSLStream(
-            _Primed(self.socket_stream, early),
+            _Primed(self.socket_stream, early, self._cut),
             context,
             server_hostname=name or None,
             server_side=self.side is Side.BACKEND,
             https_compatible=True,
         )
+
+    @property
+    def tls(self) -> TlsStream:
+        """The TLS stream, after the handshake."""
+        assert isinstance(self.stream, trio.SSLStream)
+        return self.stream
+
+    def cut_into(self, size: int) -> None:
+        """From now on, records of a TLS handshake leave in packets of at most so many octets."""
+        self._cut = size
 
     # Where.
 
@@ -206,11 +218,17 @@ class Peer:
         )
 
 
-class _Primed(trio.abc.Stream):
-    """A connection of which something was read before TLS took it over."""
+def _reason(text: str) -> str:
+    """OpenSSL's name of an error in the text that Python makes of it, which has it in one of two forms."""
+    match = re.match(r"\[SSL(?:: (\w+))?\] ([^(]+)", text)
+    return (match[1] or match[2].strip().upper().replace(" ", "_")) if match else text
 
-    def __init__(self, stream: trio.SocketStream, early: bytes) -> None:
-        self._stream, self._early = stream, early
+
+class _Primed(trio.abc.Stream):
+    """A connection of which something was read before TLS took it over; with `cut` it sends small packets."""
+
+    def __init__(self, stream: trio.SocketStream, early: bytes, cut: int) -> None:
+        self._stream, self._early, self._cut = stream, early, cut
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes:
         if self._early:
@@ -220,7 +238,9 @@ class _Primed(trio.abc.Stream):
         return bytes(await self._stream.receive_some(max_bytes))
 
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
-        await self._stream.send_all(data)
+        size = self._cut or max(1, len(data))
+        for start in range(0, len(data), size):
+            await self._stream.send_all(memoryview(data)[start : start + size])
 
     async def wait_send_all_might_not_block(self) -> None:
         await self._stream.wait_send_all_might_not_block()
