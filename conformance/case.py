@@ -45,6 +45,7 @@ class Needs:
     PROXY_V2_OUT = "proxy_v2_out"
     PROXY_V2_TLV = "proxy_v2_tlv"  # with a unique id of the connection
     PROXY_IN = "proxy_in"
+    TRUSTED_CA_ALONE = "trusted_ca_alone"  # ssl_trusted_certificate will do for verifying clients
     BACKEND_TLS = "backend_tls"
     IPV6 = "ipv6"
     UNIX = "unix"

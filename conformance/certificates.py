@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from cryptography.x509.oid import NameOID
 
-__all__ = ["ORNATE_SERIAL", "ORNATE_SUBJECT", "Certificates", "certificate_of", "der_of"]
+__all__ = ["ORNATE_SUBJECT", "Certificates", "certificate_of", "der_of"]
 
 LONG_AGO = datetime.datetime(2001, 1, 1, tzinfo=datetime.UTC)
 DAY = datetime.timedelta(days=1)
@@ -28,7 +28,7 @@ ORNATE_SUBJECT = rb"emailAddress=x@y.example,CN=cli.example\, inc,O=\C3\9Cbung \
 """The subject of the client certificate `ornate`, in the form of RFC 2253."""
 
 PASS_PHRASE = b"open it"
-ORNATE_SERIAL = 0x0A1B2C3D4E5F
+ORNATE_SERIAL = 0x0A1B2C3D4E5F  # its first digit is a zero
 
 
 @dataclass(frozen=True, slots=True)

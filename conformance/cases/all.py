@@ -6,6 +6,9 @@ from conformance.cases import canary as canary
 from conformance.cases import smtp_xclient as smtp_xclient
 from conformance.cases import starttls as starttls
 from conformance.cases import starttls_boundary as starttls_boundary
+from conformance.cases import tls_client_certificates as tls_client_certificates
 from conformance.cases import tls_handshake as tls_handshake
 from conformance.cases import tls_names as tls_names
+from conformance.cases import tls_relay as tls_relay
+from conformance.cases import tls_sessions as tls_sessions
 from conformance.cases import tls_versions as tls_versions

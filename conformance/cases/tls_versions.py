@@ -169,6 +169,7 @@ AGREED: dict[str, tuple[str, ssl.SSLContext, str, str | None, str | None, str]] 
 }
 DEVIATES: Mapping[str, Mapping[str, str]] = {
     "default-takes-1-3": {"nginx": "TLSv1.3 is a default since 1.23.4"},
+    "1-1-by-default": {"nginx": "TLSv1.1 was a default before 1.27.3; OpenSSL's security level ends it"},
 }
 
 for slug, (directives, context, version, cipher, key, rules) in AGREED.items():
@@ -241,6 +242,7 @@ for slug, (directives, context, reasons, rules) in REFUSED.items():
         level=Level.VENDOR,
         directives=" ".join(word for word in directives.replace(";", " ").split() if word.startswith("ssl_")),
         block=block(directives),
+        deviates=DEVIATES.get(slug),
     )(_disagrees(context, *reasons))
 
 

@@ -193,7 +193,14 @@ def configuration(fixture: Fixture, places: Mapping[Block, Place]) -> str:
 
 def refproxy() -> AngieLike:
     """This project's own proxy."""
-    ours = {Needs.OAUTH, Needs.MAX_COMMANDS, Needs.PROXY_V2_OUT, Needs.PROXY_V2_TLV, Needs.BACKEND_TLS}
+    ours = {
+        Needs.TRUSTED_CA_ALONE,
+        Needs.OAUTH,
+        Needs.MAX_COMMANDS,
+        Needs.PROXY_V2_OUT,
+        Needs.PROXY_V2_TLV,
+        Needs.BACKEND_TLS,
+    }
     return AngieLike(
         "refproxy",
         [sys.executable, "-m", "refproxy", "run", "-p", "{prefix}", "-c", "{conf}"],
@@ -212,7 +219,7 @@ def nginx(binary: str = "nginx") -> AngieLike:
 
 def angie(binary: str = "angie") -> AngieLike:
     """Angie. Raises TargetTrouble."""
-    return _vendor("angie", binary, "", frozenset({Needs.OAUTH, Needs.MAX_COMMANDS}))
+    return _vendor("angie", binary, "", frozenset({Needs.TRUSTED_CA_ALONE, Needs.OAUTH, Needs.MAX_COMMANDS}))
 
 
 def _vendor(name: str, binary: str, load: str, more: frozenset[str]) -> AngieLike:
