@@ -89,9 +89,11 @@ class Relay:
     request: AuthRequest
 
 
-async def greeted(bench: Bench, *, source: str | None = None) -> Peer:
-    """A client that has read the greeting."""
+async def greeted(bench: Bench, *, source: str | None = None, first: bytes = b"") -> Peer:
+    """A client that has read the greeting; `first` is what it sends before, such as a PROXY header."""
     client = await bench.client(source=source)
+    if first:
+        await client.send(first)
     await client.expect(PROTOCOLS[bench.protocol].greeting)
     return client
 

@@ -42,20 +42,28 @@ class Peer:
 
     # Sending.
 
-    async def send(self, octets: bytes, *, pieces: int | None = None) -> None:
-        """Send octets, on wish in `pieces` of so many octets each, every one a packet of its own."""
+    async def send(self, octets: bytes, *, pieces: int | None = None, pause: float = 0.0) -> None:
+        """Send octets, on wish in `pieces` of so many octets each, every one a packet of its own.
+
+        A `pause` of some milliseconds after each makes the target read each by itself.
+        """
         self.transcript.sent(self.side, octets)
         size = pieces or max(1, len(octets))
         try:
             for start in range(0, len(octets), size):
                 await self.stream.send_all(octets[start : start + size])
+                if pause:
+                    await trio.sleep(pause)
         except trio.BrokenResourceError:
             self.transcript.remark(f"{self.side.value}: the connection is gone")
 
     async def send_eof(self) -> None:
         """Half-close."""
         self.transcript.remark(f"{self.side.value} half-closes")
-        await self.socket_stream.send_eof()
+        try:
+            await self.socket_stream.send_eof()
+        except (trio.BrokenResourceError, OSError):
+            self.transcript.remark(f"{self.side.value}: the connection is gone")
 
     async def close(self) -> None:
         """Close, in TLS with close_notify."""
@@ -115,10 +123,13 @@ class Peer:
     # TLS.
 
     async def start_tls(
-        self, context: ssl.SSLContext, name: str = "", *, session: ssl.SSLSession | None = None
+        self, context: ssl.SSLContext, name: str = "", *, session: ssl.SSLSession | None = None, before: bytes = b""
     ) -> TlsStream:
-        """Shake hands, as the client (`name` is sent as SNI) or as the backend. Raises Mismatch when that fails."""
-        tls = self._prepare_tls(context, name)
+        """Shake hands, as the client (`name` is sent as SNI) or as the backend. Raises Mismatch when that fails.
+
+        The octets of `before` leave in clear, in one packet with the first of TLS.
+        """
+        tls = self._prepare_tls(context, name, before)
         if session is not None:
             tls.session = session  # trio hands it to the ssl object
         try:
@@ -140,10 +151,10 @@ class Peer:
             return _reason(str(cause))
         raise Mismatch("no TLS handshake", f"{tls.version()}, {tls.cipher()[0]}")
 
-    def _prepare_tls(self, context: ssl.SSLContext, name: str) -> TlsStream:
+    def _prepare_tls(self, context: ssl.SSLContext, name: str, before: bytes = b"") -> TlsStream:
         early, self._received = bytes(self._received), bytearray()
         return trio.SSLStream(
-            _Primed(self.socket_stream, early, self._cut),
+            _Primed(self.socket_stream, early, before, self._cut),
             context,
             server_hostname=name or None,
             server_side=self.side is Side.BACKEND,
@@ -225,10 +236,13 @@ def _reason(text: str) -> str:
 
 
 class _Primed(trio.abc.Stream):
-    """A connection of which something was read before TLS took it over; with `cut` it sends small packets."""
+    """A connection of which TLS takes over what was read `early`.
 
-    def __init__(self, stream: trio.SocketStream, early: bytes, cut: int) -> None:
-        self._stream, self._early, self._cut = stream, early, cut
+    The octets of `before` leave with the first that TLS sends, all of it in packets of at most `cut` octets.
+    """
+
+    def __init__(self, stream: trio.SocketStream, early: bytes, before: bytes, cut: int) -> None:
+        self._stream, self._early, self._before, self._cut = stream, early, before, cut
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes:
         if self._early:
@@ -238,6 +252,7 @@ class _Primed(trio.abc.Stream):
         return bytes(await self._stream.receive_some(max_bytes))
 
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
+        data, self._before = self._before + data, b""
         size = self._cut or max(1, len(data))
         for start in range(0, len(data), size):
             await self._stream.send_all(memoryview(data)[start : start + size])
