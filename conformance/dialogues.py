@@ -105,9 +105,10 @@ async def admitted(bench: Bench, client: Peer) -> tuple[AuthRequest, Peer]:
     return request, await bench.backend()
 
 
-async def serve_login(bench: Bench, backend: Peer) -> None:
+async def serve_login(bench: Bench, backend: Peer, *, greet: bool = True) -> None:
     """Be a backend that says yes to everything of a login; the default directives are assumed."""
-    await backend.send(PROTOCOLS[bench.protocol].backend_greeting)
+    if greet:
+        await backend.send(PROTOCOLS[bench.protocol].backend_greeting)
     match bench.protocol:
         case "smtp":
             await backend.until(b"\r\n")

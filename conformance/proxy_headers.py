@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import struct
 from dataclasses import dataclass
 from ipaddress import ip_address
@@ -92,8 +93,9 @@ def parse_v2(octets: bytes) -> Header:
     source = destination = ""
     ports = (0, 0)
     if size:
-        source = str(ip_address(octets[START : START + size]))
-        destination = str(ip_address(octets[START + size : at]))
+        kind = socket.AF_INET if size == 4 else socket.AF_INET6
+        source = socket.inet_ntop(kind, octets[START : START + size])
+        destination = socket.inet_ntop(kind, octets[START + size : at])
         ports = struct.unpack("!HH", octets[at : at + 4])
         at += 4
     found = []

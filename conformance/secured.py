@@ -15,7 +15,9 @@ from conformance.verdict import Mismatch
 __all__ = [
     "CAPABILITIES",
     "CAPABILITIES_IN_TLS",
+    "NAME",
     "TLS",
+    "VERSIONS",
     "expect_deadline",
     "expect_no_reply",
     "filled",
