@@ -83,6 +83,7 @@ class Certificates:
         """What the directives of a block may name: authorities, certificates with their keys, a revocation list."""
         yield "ca", self.authority.cert_pem.bytes()
         yield "both_cas", self.authority.cert_pem.bytes() + self.second.cert_pem.bytes()
+        yield "second_ca", self.second.cert_pem.bytes()
         yield "crl", _revocations(self.authority, self.clients["revoked"])
         yield "encrypted_key", _encrypted(self.servers["certificate"])
         yield "passwords", b"not this one\n" + PASS_PHRASE + b"\n"

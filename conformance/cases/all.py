@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from conformance.cases import backend_tls as backend_tls
+from conformance.cases import backend_tls_peers as backend_tls_peers
 from conformance.cases import canary as canary
 from conformance.cases import listeners as listeners
 from conformance.cases import proxy_header_out as proxy_header_out
