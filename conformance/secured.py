@@ -117,9 +117,12 @@ async def expect_no_reply(client: Peer) -> None:
         raise Mismatch("nothing, or a TLS alert", repr(rest[:100]))
 
 
-async def expect_deadline(client: Peer, started: float, seconds: float, *, late: float = LATE) -> None:
-    """The end of file comes `seconds` after `started`, at most `late` more, without a word. Raises Mismatch."""
+async def expect_deadline(client: Peer, before: float, seconds: float, *, late: float = LATE) -> None:
+    """The end of file comes without a word, in `seconds` and at most `late` more. Raises Mismatch.
+
+    `before` is a time before which the target cannot have begun to count.
+    """
     await client.expect_eof()
-    passed = trio.current_time() - started
+    passed = trio.current_time() - before
     if not seconds - EARLY <= passed <= seconds + late:
         raise Mismatch(f"the end after {seconds:g} s", f"after {passed:.2f} s")

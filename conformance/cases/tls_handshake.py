@@ -48,7 +48,7 @@ def _says_nothing_in_clear(octets: bytes) -> Script:
 def _takes_small_pieces(words: Words) -> Script:
     async def script(bench: Bench) -> None:
         client = await bench.client()
-        client.cut_into(3)
+        client.cut_into(40)
         await client.start_tls(bench.trusting(), NAME)
         await client.expect(words.greeting)
         await client.send(words.noop[0], pieces=1)
