@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import Mapping
+import warnings
+from collections.abc import Callable, Mapping
 
 from conformance.bench import Bench
 from conformance.case import Block, Script, case
@@ -13,6 +14,7 @@ from conformance.secured import TLS, unverified
 
 __all__: list[str] = []
 
+Client = Callable[[], ssl.SSLContext]
 NAME = "mx.example"
 CERTIFICATE = "ssl_certificate {certificate}; ssl_certificate_key {certificate};"
 AES128, AES256 = "ECDHE-ECDSA-AES128-GCM-SHA256", "ECDHE-ECDSA-AES256-GCM-SHA384"
@@ -24,23 +26,28 @@ def block(directives: str, tls: str = CERTIFICATE) -> Block:
     return Block("imap", f"{tls} {directives}".strip(), "ssl")
 
 
-def speaking(*versions: ssl.TLSVersion, ciphers: str = "", curve: str = "") -> ssl.SSLContext:
+def speaking(*versions: ssl.TLSVersion, ciphers: str = "", curve: str = "") -> Client:
     """A client that speaks versions from the first to the last, old ones with what they need."""
-    context = unverified()
-    if min(versions) < V1_2:
-        context.set_ciphers("ALL:@SECLEVEL=0")
-    if ciphers:
-        context.set_ciphers(ciphers)
-    if curve:
-        context.set_ecdh_curve(curve)
-    context.minimum_version, context.maximum_version = versions[0], versions[-1]
-    return context
+
+    def client() -> ssl.SSLContext:
+        context = unverified()
+        if versions[0] < V1_2:
+            context.set_ciphers("ALL:@SECLEVEL=0")
+        if ciphers:
+            context.set_ciphers(ciphers)
+        if curve:
+            context.set_ecdh_curve(curve)
+        with warnings.catch_warnings(action="ignore", category=DeprecationWarning):  # Python's opinion of old versions
+            context.minimum_version, context.maximum_version = versions[0], versions[-1]
+        return context
+
+    return client
 
 
-def _agrees(context: ssl.SSLContext, version: str, cipher: str | None, key: str | None) -> Script:
+def _agrees(make_context: Client, version: str, cipher: str | None, key: str | None) -> Script:
     async def script(bench: Bench) -> None:
         client = await bench.client()
-        tls = await client.start_tls(context, NAME)
+        tls = await client.start_tls(make_context(), NAME)
         bench.check("the version of TLS", tls.version(), version)
         if cipher is not None:
             bench.check("the cipher", tls.cipher()[0], cipher)
@@ -52,10 +59,10 @@ def _agrees(context: ssl.SSLContext, version: str, cipher: str | None, key: str 
     return script
 
 
-def _disagrees(context: ssl.SSLContext, *reasons: str) -> Script:
+def _disagrees(make_context: Client, *reasons: str) -> Script:
     async def script(bench: Bench) -> None:
         client = await bench.client()
-        reason = await client.fail_tls(context, NAME)
+        reason = await client.fail_tls(make_context(), NAME)
         bench.check("the alert", reason, *reasons)
 
     return script
@@ -69,7 +76,7 @@ BOTH_KEYS = (
 UNION = "ssl_protocols tlsv1.2; ssl_protocols TLSv1.3;"
 LISTED = f"ssl_protocols TLSv1.2; ssl_ciphers {AES256}:{AES128};"
 
-AGREED: dict[str, tuple[str, ssl.SSLContext, str, str | None, str | None, str]] = {
+AGREED: dict[str, tuple[str, Client, str, str | None, str | None, str]] = {
     # slug: directives, client, version, cipher, certificate, rules
     "default-takes-1-2": ("", speaking(V1_2), "TLSv1.2", None, None, "TLS-15"),
     "default-takes-1-3": ("", speaking(V1_2, V1_3), "TLSv1.3", None, None, "TLS-15"),
@@ -172,7 +179,7 @@ DEVIATES: Mapping[str, Mapping[str, str]] = {
     "1-1-by-default": {"nginx": "TLSv1.1 was a default before 1.27.3; OpenSSL's security level ends it"},
 }
 
-for slug, (directives, context, version, cipher, key, rules) in AGREED.items():
+for slug, (directives, client, version, cipher, key, rules) in AGREED.items():
     tls = "" if "ssl_certificate " in directives else CERTIFICATE
     case(
         f"imap/tls/agreed-{slug}",
@@ -182,10 +189,10 @@ for slug, (directives, context, version, cipher, key, rules) in AGREED.items():
         directives=" ".join(word for word in directives.replace(";", " ").split() if word.startswith("ssl_")),
         block=block(directives, tls),
         deviates=DEVIATES.get(slug),
-    )(_agrees(context, version, cipher, key))
+    )(_agrees(client, version, cipher, key))
 
 VERSION, CIPHER = "TLSV1_ALERT_PROTOCOL_VERSION", "SSLV3_ALERT_HANDSHAKE_FAILURE"
-REFUSED: dict[str, tuple[str, ssl.SSLContext, tuple[str, ...], str]] = {
+REFUSED: dict[str, tuple[str, Client, tuple[str, ...], str]] = {
     # slug: directives, client, alert, rules
     "1-1-by-default": ("", speaking(V1_0, V1_1), (VERSION,), "TLS-15"),
     "1-2-where-1-3-alone": ("ssl_protocols TLSv1.3;", speaking(V1_2), (VERSION,), "TLS-15"),
@@ -234,7 +241,7 @@ REFUSED: dict[str, tuple[str, ssl.SSLContext, tuple[str, ...], str]] = {
     ),
 }
 
-for slug, (directives, context, reasons, rules) in REFUSED.items():
+for slug, (directives, client, reasons, rules) in REFUSED.items():
     case(
         f"imap/tls/refused-{slug}",
         f"handshake in vain with {directives or 'the defaults'}",
@@ -243,7 +250,7 @@ for slug, (directives, context, reasons, rules) in REFUSED.items():
         directives=" ".join(word for word in directives.replace(";", " ").split() if word.startswith("ssl_")),
         block=block(directives),
         deviates=DEVIATES.get(slug),
-    )(_disagrees(context, *reasons))
+    )(_disagrees(client, *reasons))
 
 
 @case(
