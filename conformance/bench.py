@@ -20,6 +20,7 @@ import trio
 import trustme
 
 from conformance.case import Case, Needs
+from conformance.certificates import Certificates
 from conformance.fakes.auth_server import AuthRequest, RawRequest, read_request
 from conformance.fakes.dns_server import Answer, CaseDns, DnsServer, reverse_name
 from conformance.fakes.peer import Peer
@@ -81,6 +82,11 @@ class Bench:
         """Who vouches for the target's certificates."""
         return self._world.authority
 
+    @property
+    def certificates(self) -> Certificates:
+        """All certificates of this run, of clients and backends, too."""
+        return self._world.certificates
+
     def knows(self, *ips: str) -> None:
         """Traffic from these addresses is this case's, too; they must be nobody else's."""
         self.ips |= {ip.encode() for ip in ips}
@@ -96,12 +102,18 @@ class Bench:
 
     def trusting(self, *, alpn: tuple[str, ...] = (), certificate: trustme.LeafCert | None = None) -> ssl.SSLContext:
         """A TLS client that trusts the authority."""
-        context = ssl.create_default_context()
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # create_default_context loads all authorities of the system
         self.authority.configure_trust(context)
         if alpn:
             context.set_alpn_protocols(list(alpn))
         if certificate is not None:
             certificate.configure_cert(context)
+        return context
+
+    def serving(self, name: str = "right") -> ssl.SSLContext:
+        """A TLS backend with one of the certificates in `certificates.backends`."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self.certificates.backends[name].configure_cert(context)
         return context
 
     # The auth server.
@@ -180,6 +192,13 @@ class Bench:
             self.transcript.remark(f"{what} after {passed:.2f} s", wrong=True)
             raise Mismatch(f"{what} after {least:g} to {most:g} s", f"{passed:.2f} s")
 
+    def elsewhere(self) -> tuple[str, str]:
+        """An IPv4 and an IPv6 address that nobody else has, for PROXY headers; traffic from them is this case's."""
+        first, second, third = self.ip.split(".")[1:]
+        four, six = f"10.{first}.{second}.{third}", f"2001:db8::{first}:{second}:{third}"
+        self.knows(four, six)
+        return four, six
+
     def note(self, text: str) -> None:
         """Tell something that is no verdict."""
         self.notes.append(text)
@@ -225,7 +244,8 @@ class World:
 
     def __init__(self, directory: Path) -> None:
         self.authority = trustme.CA()
-        self.files = Files.make(directory, self.authority)
+        self.certificates = Certificates.make(self.authority)
+        self.files = Files.make(directory, self.certificates.files())
         self.by_ip: dict[bytes, Bench] = {}
         self.by_user: dict[bytes, Bench] = {}
         self.by_name: dict[str, Bench] = {}

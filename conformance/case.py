@@ -46,7 +46,9 @@ class Needs:
     MAX_COMMANDS = "max_commands"
     POP3_CLIENT_BUFFER = "pop3_client_buffer"
     PROXY_V2_OUT = "proxy_v2_out"
+    PROXY_V2_TLV = "proxy_v2_tlv"  # with a unique id of the connection
     PROXY_IN = "proxy_in"
+    TRUSTED_CA_ALONE = "trusted_ca_alone"  # ssl_trusted_certificate will do for verifying clients
     BACKEND_TLS = "backend_tls"
     IPV6 = "ipv6"
     UNIX = "unix"
@@ -125,6 +127,8 @@ def _implied(block: Block) -> frozenset[str]:
     for mark, need in MARKS.items():
         if mark in words:
             found.add(need)
+    if "proxy_protocol" in block.listen.split():
+        found.add(Needs.PROXY_IN)
     if block.address in ("ipv6", "dual"):
         found.add(Needs.IPV6)
     if block.address == "unix":
@@ -137,12 +141,12 @@ MARKS = {
     " ipv4=": Needs.RESOLVER_IPV4,
     "starttls ": Needs.TLS,
     " ssl ": Needs.TLS,
-    " proxy_protocol ": Needs.PROXY_IN,
     "proxy_ssl": Needs.BACKEND_TLS,
     "oauth": Needs.OAUTH,
     "max_commands ": Needs.MAX_COMMANDS,
     "pop3_client_buffer ": Needs.POP3_CLIENT_BUFFER,
     "proxy_protocol v2": Needs.PROXY_V2_OUT,
+    "proxy_protocol v2 tlv": Needs.PROXY_V2_TLV,
 }
 
 

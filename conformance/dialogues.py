@@ -12,6 +12,7 @@ from conformance.fakes.peer import Peer
 
 __all__ = [
     "IMAP",
+    "LOGGED_IN",
     "POP3",
     "PROTOCOLS",
     "SMTP",
@@ -91,9 +92,11 @@ class Relay:
     request: AuthRequest
 
 
-async def greeted(bench: Bench, *, source: str | None = None) -> Peer:
-    """A client that has read the greeting."""
+async def greeted(bench: Bench, *, source: str | None = None, first: bytes = b"") -> Peer:
+    """A client that has read the greeting; `first` is what it sends before, such as a PROXY header."""
     client = await bench.client(source=source)
+    if first:
+        await client.send(first)
     await client.expect(PROTOCOLS[bench.protocol].greeting)
     return client
 
@@ -120,9 +123,10 @@ def failure(protocol: str, text: bytes, code: bytes = b"535 5.7.0") -> bytes:
     return {"smtp": code + b" ", "imap": b"a NO ", "pop3": b"-ERR "}[protocol] + text + b"\r\n"
 
 
-async def serve_login(bench: Bench, backend: Peer) -> None:
+async def serve_login(bench: Bench, backend: Peer, *, greet: bool = True) -> None:
     """Be a backend that says yes to everything of a login; the default directives are assumed."""
-    await backend.send(PROTOCOLS[bench.protocol].backend_greeting)
+    if greet:
+        await backend.send(PROTOCOLS[bench.protocol].backend_greeting)
     match bench.protocol:
         case "smtp":
             await backend.until(b"\r\n")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from base64 import b64encode
+from collections import Counter
 from dataclasses import dataclass, field
 
 import trio
@@ -13,6 +14,8 @@ __all__ = ["Entry", "Transcript"]
 
 WIDTH = 118
 SHOWN = 2000  # octets of one entry
+ENOUGH = 6000  # octets from one side, behind which more in bulk are only counted
+BULK = 1000
 MASK = b"***"
 
 
@@ -54,11 +57,16 @@ class Transcript:
         """The ladder: client, the target in the place of the proxy, auth server, backend."""
         board = Board(WIDTH)
         lines = [title[:WIDTH], board.names(), board.rungs()]
+        drawn: Counter[tuple[Side, bool]] = Counter()
         for entry in self.entries:
             if entry.side is None:
                 lines.append(board.note(("!! " if entry.wrong else "") + self.masked(entry.remark.encode()).decode()))
                 continue
             shown = self.masked(entry.octets[:SHOWN])
+            if len(shown) > BULK:
+                drawn[entry.side, entry.to_target] += len(shown)
+                if drawn[entry.side, entry.to_target] > ENOUGH:
+                    shown = b"(%d octets)" % len(entry.octets)
             for line in shown.removesuffix(b"\n").split(b"\n"):
                 text = printable(line.removesuffix(b"\r"), SHOWN)
                 draw = board.heard if entry.to_target else board.sent

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import select
 import socket
 import ssl
@@ -21,7 +22,8 @@ __all__ = ["Peer"]
 READ_SIZE = 65536
 SHOWN = 300  # octets in a message
 
-Stream = trio.SocketStream | trio.SSLStream[trio.SocketStream]
+TlsStream = trio.SSLStream[trio.abc.Stream]
+Stream = trio.SocketStream | TlsStream
 
 
 class Peer:
@@ -34,22 +36,28 @@ class Peer:
         self.awaited = ""
         """What is being waited for, in words."""
 
-        self.awaited = ""
-        """What is being waited for, in words."""
+        self.close_notify: bool | None = None
+        """Whether the end of file came with close_notify; None before it, and without TLS."""
 
         self.poured = 0
+        self._cut = 0
         self._received = bytearray()
         self._ended = False
 
     # Sending.
 
-    async def send(self, octets: bytes, *, pieces: int | None = None) -> None:
-        """Send octets, on wish in `pieces` of so many octets each, every one a packet of its own."""
+    async def send(self, octets: bytes, *, pieces: int | None = None, pause: float = 0.0) -> None:
+        """Send octets, on wish in `pieces` of so many octets each, every one a packet of its own.
+
+        A `pause` of some milliseconds after each makes the target read each by itself.
+        """
         self.transcript.sent(self.side, octets)
         size = pieces or max(1, len(octets))
         try:
             for start in range(0, len(octets), size):
                 await self.stream.send_all(octets[start : start + size])
+                if pause:
+                    await trio.sleep(pause)
         except trio.BrokenResourceError:
             self.transcript.remark(f"{self.side.value}: the connection is gone")
 
@@ -59,7 +67,10 @@ class Peer:
             self.socket_stream.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, 1)
             await self.send(octets)
         self.transcript.remark(f"{self.side.value} half-closes")
-        await self.socket_stream.send_eof()
+        try:
+            await self.socket_stream.send_eof()
+        except (trio.BrokenResourceError, OSError):
+            self.transcript.remark(f"{self.side.value}: the connection is gone")
 
     async def send_last(self, octets: bytes) -> None:
         """Send octets and the end of file in one packet, so that the target learns of both at once."""
@@ -98,7 +109,6 @@ class Peer:
                 if received.startswith(wanted):
                     self._take(len(wanted))
                     return wanted
-            self.awaited = f"{self.side.value}: " + " or ".join(repr(wanted[:SHOWN]) for wanted in accepted)
             self.awaited = f"{self.side.value}: " + " or ".join(repr(wanted[:SHOWN]) for wanted in accepted)
             if not any(wanted.startswith(received) for wanted in accepted) or not await self._read():
                 raise self._differs(accepted, received)
@@ -161,12 +171,16 @@ class Peer:
 
     # TLS.
 
-    async def start_tls(self, context: ssl.SSLContext, name: str = "") -> trio.SSLStream[trio.SocketStream]:
-        """Shake hands as the client, or as the server without a name. Raises Mismatch when that fails."""
-        server_side = context.verify_mode is ssl.CERT_NONE and not name
-        tls = trio.SSLStream(
-            self.socket_stream, context, server_hostname=name or None, server_side=server_side, https_compatible=True
-        )
+    async def start_tls(
+        self, context: ssl.SSLContext, name: str = "", *, session: ssl.SSLSession | None = None, before: bytes = b""
+    ) -> TlsStream:
+        """Shake hands, as the client (`name` is sent as SNI) or as the backend. Raises Mismatch when that fails.
+
+        The octets of `before` leave in clear, in one packet with the first of TLS.
+        """
+        tls = self._prepare_tls(context, name, before)
+        if session is not None:
+            tls.session = session  # trio hands it to the ssl object
         try:
             await tls.do_handshake()
         except (trio.BrokenResourceError, ssl.SSLError) as error:
@@ -174,6 +188,51 @@ class Peer:
         self.transcript.remark(f"TLS with the {self.side.value}: {tls.version()}, {tls.cipher()[0]}")
         self.stream = tls
         return tls
+
+    async def fail_tls(self, context: ssl.SSLContext, name: str = "") -> str:
+        """Try to shake hands in vain; return OpenSSL's reason, as TLSV1_ALERT_PROTOCOL_VERSION. Raises Mismatch."""
+        tls = self._prepare_tls(context, name)
+        try:
+            await tls.do_handshake()
+        except (trio.BrokenResourceError, ssl.SSLError) as error:
+            cause = error.__cause__ if isinstance(error, trio.BrokenResourceError) else error
+            self.transcript.remark(f"no TLS with the {self.side.value}: {cause}")
+            return _reason(str(cause))
+        raise Mismatch("no TLS handshake", f"{tls.version()}, {tls.cipher()[0]}")
+
+    def _prepare_tls(self, context: ssl.SSLContext, name: str, before: bytes = b"") -> TlsStream:
+        early, self._received = bytes(self._received), bytearray()
+        return trio.SSLStream(
+            _Primed(self.socket_stream, early, before, self._cut),
+            context,
+            server_hostname=name or None,
+            server_side=self.side is Side.BACKEND,
+            https_compatible=True,
+        )
+
+    @property
+    def tls(self) -> TlsStream:
+        """The TLS stream, after the handshake."""
+        assert isinstance(self.stream, trio.SSLStream)
+        return self.stream
+
+    def cut_into(self, size: int) -> None:
+        """From now on, records of a TLS handshake leave in packets of at most so many octets."""
+        self._cut = size
+
+    # Where.
+
+    @property
+    def local(self) -> tuple[str, int]:
+        """The address and port of this end."""
+        host, port, *_ = self.socket_stream.socket.getsockname()
+        return host, port
+
+    @property
+    def remote(self) -> tuple[str, int]:
+        """The address and port of the target's end."""
+        host, port, *_ = self.socket_stream.socket.getpeername()
+        return host, port
 
     # How.
 
@@ -191,9 +250,18 @@ class Peer:
             self.transcript.received(self.side, bytes(octets))
         else:
             self._ended = True
-            self.transcript.remark(f"end of file for the {self.side.value}")
+            how = "" if self.stream is self.socket_stream else await self._tell_close_notify()
+            self.transcript.remark(f"end of file for the {self.side.value}{how}")
         self.awaited = ""
         return not self._ended
+
+    async def _tell_close_notify(self) -> str:
+        """Find out how TLS ended: trio's stream is broken after an end without close_notify, else at its end."""
+        try:
+            self.close_notify = not await self.stream.receive_some(1)
+        except (trio.BrokenResourceError, ssl.SSLError):
+            self.close_notify = False
+        return " with close_notify" if self.close_notify else " without close_notify"
 
     def _take(self, count: int) -> bytes:
         taken = bytes(self._received[:count])
@@ -208,3 +276,38 @@ class Peer:
         return Mismatch(
             f"{self.side.value}: {wanted}", f"{masked!r}{ended}" if found or not ended else "the end of file"
         )
+
+
+def _reason(text: str) -> str:
+    """OpenSSL's name of an error in the text that Python makes of it, which has it in one of two forms."""
+    match = re.match(r"\[SSL(?:: (\w+))?\] ([^(]+)", text)
+    return (match[1] or match[2].strip().upper().replace(" ", "_")) if match else text
+
+
+class _Primed(trio.abc.Stream):
+    """A connection of which TLS takes over what was read `early`.
+
+    The octets of `before` leave with the first that TLS sends, all of it in packets of at most `cut` octets.
+    """
+
+    def __init__(self, stream: trio.SocketStream, early: bytes, before: bytes, cut: int) -> None:
+        self._stream, self._early, self._before, self._cut = stream, early, before, cut
+
+    async def receive_some(self, max_bytes: int | None = None) -> bytes:
+        if self._early:
+            await trio.lowlevel.checkpoint()
+            early, self._early = self._early, b""
+            return early
+        return bytes(await self._stream.receive_some(max_bytes))
+
+    async def send_all(self, data: bytes | bytearray | memoryview) -> None:
+        data, self._before = self._before + data, b""
+        size = self._cut or max(1, len(data))
+        for start in range(0, len(data), size):
+            await self._stream.send_all(memoryview(data)[start : start + size])
+
+    async def wait_send_all_might_not_block(self) -> None:
+        await self._stream.wait_send_all_might_not_block()
+
+    async def aclose(self) -> None:
+        await self._stream.aclose()

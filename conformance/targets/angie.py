@@ -217,10 +217,12 @@ def refproxy() -> AngieLike:
     """This project's own proxy."""
     ours = {
         Needs.RESOLVER_IPV4,
+        Needs.TRUSTED_CA_ALONE,
         Needs.OAUTH,
         Needs.MAX_COMMANDS,
         Needs.POP3_CLIENT_BUFFER,
         Needs.PROXY_V2_OUT,
+        Needs.PROXY_V2_TLV,
         Needs.BACKEND_TLS,
     }
     return AngieLike(
@@ -241,7 +243,8 @@ def nginx(binary: str = "nginx") -> AngieLike:
 
 def angie(binary: str = "angie") -> AngieLike:
     """Angie. Raises TargetTrouble."""
-    return _vendor("angie", binary, "", frozenset({Needs.RESOLVER_IPV4, Needs.OAUTH, Needs.MAX_COMMANDS}))
+    known = {Needs.RESOLVER_IPV4, Needs.TRUSTED_CA_ALONE, Needs.OAUTH, Needs.MAX_COMMANDS}
+    return _vendor("angie", binary, "", frozenset(known))
 
 
 def _vendor(name: str, binary: str, load: str, more: frozenset[str]) -> AngieLike:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import socket
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import trio
-import trustme
 
 from conformance.case import Block
 from conformance.rulebook import Level
@@ -55,19 +54,14 @@ class Files:
     names: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
-    def make(cls, directory: Path, authority: trustme.CA) -> Files:
-        """Write the certificates: of the authority, the target, and one for another name."""
+    def make(cls, directory: Path, contents: Iterable[tuple[str, bytes]]) -> Files:
+        """Write files with these contents (see certificates.Certificates.files)."""
         names = {}
-
-        def write(name: str, blob: trustme.Blob) -> None:
+        for name, content in contents:
             path = directory / f"{name}.pem"
-            blob.write_to_path(str(path))
+            path.write_bytes(content)
             names[name] = str(path)
-
         names["auth_unix"] = str(directory / "auth.sock")
-        write("ca", authority.cert_pem)
-        write("certificate", authority.issue_cert("mx.example", "127.0.0.1", "::1").private_key_and_cert_chain_pem)
-        write("other_certificate", authority.issue_cert("other.example").private_key_and_cert_chain_pem)
         return cls(directory, names)
 
     def fill(self, directives: str, **more: object) -> str:
