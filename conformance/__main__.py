@@ -7,8 +7,7 @@ set-up or target trouble, 3 nothing was judged.
 from __future__ import annotations
 
 import sys
-import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn, TypeVar
 
@@ -20,7 +19,6 @@ from refproxy import __version__
 if TYPE_CHECKING:
     from conformance.case import Case
     from conformance.targets.base import Target
-    from conformance.verdict import Finding
 
 __all__ = ["main"]
 
@@ -57,6 +55,8 @@ def main() -> None:
 @click.option("--command", "template", help="For the target `command`: words with {prefix} and {conf}.")
 @click.option("-j", "jobs", default=64, show_default=True, help="How many cases at once.")
 @click.option("--timeout-scale", "scale", default=1.0, show_default=True, help="Factor for the patience of cases.")
+@click.option("--expect", type=click.Path(path_type=Path), help="A TOML file of known deviations, by case id.")
+@click.option("--rerun-failed", is_flag=True, help="Only cases that failed when they last ran against this target.")
 @click.option("--json", "json_file", type=click.Path(path_type=Path), help="Write the results to a file.")
 @click.option("-v", "verbose", is_flag=True, help="Tell passes and skips, too.")
 def run(
@@ -65,40 +65,29 @@ def run(
     template: str | None,
     jobs: int,
     scale: float,
+    expect: Path | None,
+    rerun_failed: bool,
     json_file: Path | None,
     verbose: bool,
     **selection: object,
 ) -> None:
     """Run cases against a target."""
-    import trio
-    from rich.console import Console
-
-    from conformance.report.results import collect, to_json
-    from conformance.report.terminal import TerminalReport, exit_status
-    from conformance.runner import Plan
-    from conformance.runner import run as run_plan
+    from conformance.deviations import load_expected
+    from conformance.judging import Order, judge_target
+    from conformance.report.last import failed_cases
+    from conformance.selection import Unknown
     from conformance.targets.base import TargetTrouble
 
-    cases = selected(**selection)
-    findings: list[Finding] = []
-    directory = Path(tempfile.mkdtemp(prefix="conformance-"))
     try:
         target = make_target(name, binary, template)
-        report = TerminalReport(len(cases), Console(), verbose=verbose)
-        with report:
-
-            def tell(finding: Finding) -> None:
-                findings.append(finding)
-                report(finding)
-
-            trio.run(run_plan, Plan(cases, target, directory, jobs, scale), tell)
-    except TargetTrouble as trouble:
-        click.echo(f"{NAME}: {trouble} (its files are in {directory})", err=True)
-        sys.exit(TROUBLE)
-    report.summary(f"{target.name} ({target.version})")
-    if json_file is not None:
-        json_file.write_text(to_json(collect(target.name, target.version, findings)))
-    sys.exit(exit_status(findings))
+        expected = {} if expect is None else load_expected(expect, all_cases())
+    except (TargetTrouble, Unknown) as trouble:
+        fail(str(trouble))
+    among = failed_cases(target.name) if rerun_failed else None
+    if among is not None and not among:
+        fail(f"no case failed when it last ran against {target.name}")
+    cases = selected(among=among, **selection)
+    sys.exit(judge_target(Order(cases, target, jobs, scale, expected, json_file, verbose)))
 
 
 @main.command("list")
@@ -122,15 +111,21 @@ def rules(ids: tuple[str, ...]) -> None:
         click.echo(f"{rule} ({book[rule].level.value}, {book[rule].where})\n  {book[rule].text}\n")
 
 
-def selected(**options: object) -> list[Case]:
-    """The selected cases, or the end with an error."""
+def all_cases() -> Mapping[str, Case]:
+    """Every case by id."""
     import conformance.cases.all  # noqa: F401
     from conformance.case import registered
+
+    return registered()
+
+
+def selected(**options: object) -> list[Case]:
+    """The selected cases, or the end with an error."""
     from conformance.selection import Selection, Unknown, select
 
     level = options.pop("level")
     try:
-        return select(registered(), Selection(**options, level=Level(level) if level else None))  # type: ignore[arg-type]
+        return select(all_cases(), Selection(**options, level=Level(level) if level else None))  # type: ignore[arg-type]
     except Unknown as unknown:
         fail(str(unknown))
 

@@ -12,7 +12,7 @@ import trio
 from conformance.bench import Bench, World
 from conformance.case import Case
 from conformance.targets.base import Fixture, Running, Target, TargetTrouble
-from conformance.verdict import Finding, Mismatch, Outcome, judge
+from conformance.verdict import Finding, Mismatch, Outcome, Verdict, judge
 
 __all__ = ["Plan", "run"]
 
@@ -95,8 +95,10 @@ async def _run_case(plan: Plan, bench: Bench, running: Running, limit: trio.Capa
     if outcome is not Outcome.AGREED and (trouble := running.trouble()) is not None:
         raise TargetTrouble(f"{case.id}: {trouble}")
     known = case.deviates.get(plan.target.name)
-    expected = plan.expected if known is None else {**plan.expected, case.id: known}
+    expected = plan.expected if known is None else {case.id: known, **plan.expected}
     verdict = judge(case, outcome, plan.target.dialects, expected)
+    if verdict is Verdict.UNEXPECTED:
+        reason = f"passes, but is known to deviate: {expected[case.id]}"
     tell(
         Finding(
             case,
