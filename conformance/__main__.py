@@ -42,6 +42,16 @@ def selection_options(command: Command) -> Command:
     return command
 
 
+def report_option(format: str, use: str) -> Callable[[Command], Command]:
+    """The option that asks for a report."""
+    return click.option(f"--{format}", type=click.Path(path_type=Path), metavar="FILE", help=f"Write a report {use}.")
+
+
+def chosen(**paths: Path | None) -> list[tuple[str, Path]]:
+    """The reports that were asked for."""
+    return [(name, path) for name, path in paths.items() if path is not None]
+
+
 @click.group(name=NAME)
 @click.version_option(__version__, prog_name=NAME)
 def main() -> None:
@@ -57,7 +67,10 @@ def main() -> None:
 @click.option("--timeout-scale", "scale", default=1.0, show_default=True, help="Factor for the patience of cases.")
 @click.option("--expect", type=click.Path(path_type=Path), help="A TOML file of known deviations, by case id.")
 @click.option("--rerun-failed", is_flag=True, help="Only cases that failed when they last ran against this target.")
-@click.option("--json", "json_file", type=click.Path(path_type=Path), help="Write the results to a file.")
+@report_option("json", "for `merge` and for programs")
+@report_option("junit", "for what shows the tests of a build")
+@report_option("markdown", "for a pull request")
+@report_option("html", "as one page: rules by targets, cases, ladders")
 @click.option("-v", "verbose", is_flag=True, help="Tell passes and skips, too.")
 def run(
     name: str,
@@ -67,13 +80,17 @@ def run(
     scale: float,
     expect: Path | None,
     rerun_failed: bool,
-    json_file: Path | None,
+    json: Path | None,
+    junit: Path | None,
+    markdown: Path | None,
+    html: Path | None,
     verbose: bool,
     **selection: object,
 ) -> None:
     """Run cases against a target."""
     from conformance.deviations import load_expected
     from conformance.judging import Order, judge_target
+    from conformance.report.files import Format
     from conformance.report.last import failed_cases
     from conformance.selection import Unknown
     from conformance.targets.base import TargetTrouble
@@ -87,7 +104,35 @@ def run(
     if among is not None and not among:
         fail(f"no case failed when it last ran against {target.name}")
     cases = selected(among=among, **selection)
-    sys.exit(judge_target(Order(cases, target, jobs, scale, expected, json_file, verbose)))
+    reports = {Format(name): path for name, path in chosen(json=json, junit=junit, markdown=markdown, html=html)}
+    sys.exit(judge_target(Order(cases, target, jobs, scale, expected, reports, verbose)))
+
+
+@main.command()
+@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
+@report_option("html", "as one page: rules by targets, cases, ladders")
+@report_option("markdown", "for a pull request")
+@report_option("junit", "for what shows the tests of a build")
+def merge(files: tuple[Path, ...], html: Path | None, markdown: Path | None, junit: Path | None) -> None:
+    """Make one report of several runs, from FILES that `run --json` wrote."""
+    from conformance.report.files import Format, write_reports
+    from conformance.report.results import from_json
+
+    paths = {Format(name): path for name, path in chosen(html=html, markdown=markdown, junit=junit)}
+    if not paths:
+        fail("say what to make: --html, --markdown or --junit, each with the name of a file")
+    all_results = []
+    for file in files:
+        try:
+            all_results.append(from_json(file.read_text(encoding="utf-8")))
+        except OSError as error:
+            fail(f"{file}: {error.strerror}")
+        except ValueError as error:
+            fail(f"{file}: {error}")
+    try:
+        write_reports(paths, all_results)
+    except OSError as error:
+        fail(str(error))
 
 
 @main.command("list")

@@ -12,8 +12,9 @@ import trio
 from rich.console import Console
 
 from conformance.case import Case
+from conformance.report.files import Format, write_reports
 from conformance.report.last import remember
-from conformance.report.results import collect, to_json
+from conformance.report.results import collect
 from conformance.report.terminal import TerminalReport, exit_status
 from conformance.runner import Plan, run
 from conformance.targets.base import Target, TargetTrouble
@@ -34,7 +35,7 @@ class Order:
     jobs: int = 64
     scale: float = 1.0
     expected: Mapping[str, str] = field(default_factory=dict)
-    json_file: Path | None = None
+    reports: Mapping[Format, Path] = field(default_factory=dict)
     verbose: bool = False
 
 
@@ -61,8 +62,11 @@ def judge_target(order: Order) -> int:
         remember(results)
     except OSError as error:
         complain(f"the results cannot be kept for --rerun-failed: {error}")
-    if order.json_file is not None:
-        order.json_file.write_text(to_json(results), encoding="utf-8")
+    try:
+        write_reports(order.reports, [results])
+    except OSError as error:
+        complain(f"a report cannot be written: {error}")
+        return TROUBLE
     return exit_status(findings)
 
 

@@ -99,17 +99,18 @@ async def _run_case(plan: Plan, bench: Bench, running: Running, limit: trio.Capa
     verdict = judge(case, outcome, plan.target.dialects, expected)
     if verdict is Verdict.UNEXPECTED:
         reason = f"passes, but is known to deviate: {expected[case.id]}"
+    hide = bench.transcript.masked_text
     tell(
         Finding(
             case,
             outcome,
             verdict,
-            reason or expected.get(case.id, "") or (f"wanted {wanted}; found {found}" if wanted else ""),
-            wanted,
-            found,
+            hide(reason or expected.get(case.id, "") or (f"wanted {wanted}; found {found}" if wanted else "")),
+            hide(wanted),
+            hide(found),
             trio.current_time() - started,
             bench.transcript.draw(f"{case.id}: {case.title}"),
-            tuple(bench.notes),
+            tuple(map(hide, bench.notes)),
         )
     )
 
