@@ -156,6 +156,42 @@ def rules(ids: tuple[str, ...]) -> None:
         click.echo(f"{rule} ({book[rule].level.value}, {book[rule].where})\n  {book[rule].text}\n")
 
 
+@main.command()
+@click.option("--all", "everything", is_flag=True, help="Tell the cases of every rule and directive, too.")
+@click.option(
+    "--reasons", type=click.Path(path_type=Path), help="The file of reasons, instead of the one of this suite."
+)
+def coverage(everything: bool, reasons: Path | None) -> None:
+    """Tell which rules and directives no case exercises.
+
+    Fails when one has neither a case nor a written reason, and when one has both.
+    """
+    from conformance.coverage import REASONS, cover, load_reasons
+    from conformance.rulebook import load_rules
+    from conformance.selection import Unknown
+    from refproxy.config.directives import BY_NAME
+
+    names = [*load_rules(), *BY_NAME]
+    try:
+        found = cover(names, all_cases().values(), load_reasons(reasons or REASONS, names))
+    except Unknown as unknown:
+        fail(str(unknown))
+    for name, ids in found.cases.items():
+        if everything:
+            click.echo(f"{name}: {' '.join(ids) or found.reasons.get(name, 'no case and no reason')}")
+    for title, group in (("rules", load_rules()), ("directives", BY_NAME)):
+        with_case = sum(bool(found.cases[name]) for name in group)
+        with_reason = sum(name in found.reasons for name in group)
+        click.echo(f"{len(group)} {title}: {with_case} with a case, {with_reason} with a reason for having none")
+    for complaint, some in (
+        ("neither a case nor a reason", found.unexplained),
+        ("a case, so the reason for having none must go", found.outdated),
+    ):
+        if some:
+            click.echo(f"{len(some)} with {complaint}: {' '.join(some)}")
+    sys.exit(1 if found.unexplained or found.outdated else 0)
+
+
 def all_cases() -> Mapping[str, Case]:
     """Every case by id."""
     import conformance.cases.all  # noqa: F401
