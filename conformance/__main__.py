@@ -19,11 +19,13 @@ from refproxy import __version__
 if TYPE_CHECKING:
     from conformance.case import Case
     from conformance.targets.base import Target
+    from conformance.targets.descriptor import Descriptor
 
 __all__ = ["main"]
 
 NAME = "refproxy-conformance"
 TROUBLE = 2
+TARGETS = ("refproxy", "nginx", "angie", "command", "external")
 
 Command = TypeVar("Command", bound=Callable[..., None])
 
@@ -60,9 +62,10 @@ def main() -> None:
 
 @main.command()
 @selection_options
-@click.option("--target", "name", required=True, type=click.Choice(["refproxy", "nginx", "angie", "command"]))
+@click.option("--target", "name", required=True, type=click.Choice(TARGETS), help="What to judge.")
 @click.option("--binary", help="The program of the target, instead of the one on the PATH.")
 @click.option("--command", "template", help="For the target `command`: words with {prefix} and {conf}.")
+@click.option("--descriptor", type=click.Path(path_type=Path), help="For the target `external`: what runs where.")
 @click.option("-j", "jobs", default=64, show_default=True, help="How many cases at once.")
 @click.option("--timeout-scale", "scale", default=1.0, show_default=True, help="Factor for the patience of cases.")
 @click.option("--expect", type=click.Path(path_type=Path), help="A TOML file of known deviations, by case id.")
@@ -76,6 +79,7 @@ def run(
     name: str,
     binary: str | None,
     template: str | None,
+    descriptor: Path | None,
     jobs: int,
     scale: float,
     expect: Path | None,
@@ -96,7 +100,7 @@ def run(
     from conformance.targets.base import TargetTrouble
 
     try:
-        target = make_target(name, binary, template)
+        target = make_target(name, binary, template, descriptor)
         expected = {} if expect is None else load_expected(expect, all_cases())
     except (TargetTrouble, Unknown) as trouble:
         fail(str(trouble))
@@ -157,6 +161,30 @@ def rules(ids: tuple[str, ...]) -> None:
 
 
 @main.command()
+@selection_options
+@click.option("--descriptor", type=click.Path(path_type=Path), help="What runs where.")
+@click.option("--example", is_flag=True, help="Print a descriptor with a profile for each block of the selected cases.")
+def serve(descriptor: Path | None, example: bool, **selection: object) -> None:
+    """Serve as auth server and DNS for a proxy that runs already, and tell how to configure it."""
+    import trio
+
+    from conformance.serving import serve as serve_descriptor
+    from conformance.targets.base import TargetTrouble
+    from conformance.targets.descriptor import example_of, normal
+
+    if example:
+        blocks = {normal(case.block): case.block for case in selected(**selection) if not case.main}
+        click.echo(example_of(blocks.values()))
+        return
+    if descriptor is None:
+        fail("serve needs --descriptor FILE; `serve --example` prints one")
+    try:
+        trio.run(serve_descriptor, described(descriptor), click.echo)
+    except TargetTrouble as trouble:
+        fail(str(trouble))
+
+
+@main.command()
 @click.option("--all", "everything", is_flag=True, help="Tell the cases of every rule and directive, too.")
 @click.option(
     "--reasons", type=click.Path(path_type=Path), help="The file of reasons, instead of the one of this suite."
@@ -211,10 +239,11 @@ def selected(**options: object) -> list[Case]:
         fail(str(unknown))
 
 
-def make_target(name: str, binary: str | None, template: str | None) -> Target:
+def make_target(name: str, binary: str | None, template: str | None, descriptor: Path | None) -> Target:
     """The target of a name. Raises TargetTrouble."""
     from conformance.targets import angie
     from conformance.targets.base import TargetTrouble
+    from conformance.targets.external import External
 
     match name:
         case "refproxy":
@@ -223,10 +252,24 @@ def make_target(name: str, binary: str | None, template: str | None) -> Target:
             return angie.nginx(binary or "nginx")
         case "angie":
             return angie.angie(binary or "angie")
+        case "external":
+            if descriptor is None:
+                raise TargetTrouble("--target external needs --descriptor FILE; `serve --example` prints one")
+            return External(described(descriptor))
         case _ if template is None:
             raise TargetTrouble("--target command needs --command 'PROGRAM -p {prefix} -c {conf}'")
         case _:
             return angie.command(template)
+
+
+def described(path: Path) -> Descriptor:
+    """The descriptor in a file, or the end with an error."""
+    from conformance.targets.descriptor import DescriptorError, load_descriptor
+
+    try:
+        return load_descriptor(path)
+    except DescriptorError as error:
+        fail(str(error))
 
 
 def fail(text: str) -> NoReturn:

@@ -35,13 +35,11 @@ async def run(plan: Plan, tell: Tell) -> None:
     """Run all cases of a plan, telling each finding. Raises TargetTrouble when the target does not start or dies."""
     runnable = []
     for case in plan.cases:
-        missing = sorted(case.needs - plan.target.claims)
-        if missing:
-            reason = f"{plan.target.name} does not claim {', '.join(missing)}"
+        if (reason := plan.target.refusal(case)) is not None:
             tell(Finding(case, Outcome.SKIPPED, judge(case, Outcome.SKIPPED, frozenset(), {}), reason))
         else:
             runnable.append(case)
-    world = World(plan.directory)
+    world = World.of(plan.target, plan.directory)
     numbers = {case.id: number for number, case in enumerate(runnable)}
     try:
         async with trio.open_nursery() as nursery:

@@ -21,7 +21,7 @@ from conformance.case import Block, Needs
 from conformance.rulebook import Level
 from conformance.targets.base import Fixture, Place, Running, Target, TargetTrouble
 
-__all__ = ["AngieLike", "angie", "command", "nginx", "refproxy"]
+__all__ = ["AngieLike", "angie", "command", "nginx", "refproxy", "server_block"]
 
 START_PATIENCE = 10.0  # seconds
 STOP_PATIENCE = 5.0
@@ -179,16 +179,20 @@ def configuration(fixture: Fixture, places: Mapping[Block, Place]) -> str:
         "server_name mx.example;",
         f"auth_http 127.0.0.1:{fixture.auth_port}/auth;",
     ]
-    for block, place in places.items():
-        address = {
-            "unix": f"unix:{place.path}",
-            "ipv6": f"[::1]:{place.port}",
-            "dual": f"[::]:{place.port}",
-        }.get(block.address, f"127.0.0.1:{place.port}")
-        extra = " ipv6only=off" if block.address == "dual" else ""
-        directives = fixture.files.fill(block.directives, dns=f"127.0.0.1:{fixture.dns_port}")
-        lines.append(f"server {{ listen {address} {block.listen}{extra}; protocol {block.protocol}; {directives} }}")
+    lines += [server_block(fixture, block, place) for block, place in places.items()]
     return "\n".join([*lines, "}", ""])
+
+
+def server_block(fixture: Fixture, block: Block, place: Place) -> str:
+    """A block as it stands in the configuration file."""
+    address = {
+        "unix": f"unix:{place.path}",
+        "ipv6": f"[::1]:{place.port}",
+        "dual": f"[::]:{place.port}",
+    }.get(block.address, f"127.0.0.1:{place.port}")
+    parameters = " ".join([address, *block.listen.split(), *(["ipv6only=off"] if block.address == "dual" else [])])
+    directives = fixture.files.fill(block.directives, dns=f"127.0.0.1:{fixture.dns_port}")
+    return f"server {{ listen {parameters}; protocol {block.protocol}; {directives} }}"
 
 
 def refproxy() -> AngieLike:

@@ -12,10 +12,10 @@ from pathlib import Path
 import trio
 import trustme
 
-from conformance.case import Block
+from conformance.case import Block, Case
 from conformance.rulebook import Level
 
-__all__ = ["Files", "Fixture", "Place", "Running", "Target", "TargetTrouble"]
+__all__ = ["Files", "Fixture", "Place", "Running", "Target", "TargetTrouble", "kept_authority"]
 
 
 class TargetTrouble(Exception):
@@ -76,6 +76,19 @@ class Files:
         return directives
 
 
+def kept_authority(directory: Path) -> trustme.CA:
+    """The authority of a directory, made where there is none: a proxy that was configured once goes on trusting it."""
+    certificate, key = directory / "ca.pem", directory / "ca-key.pem"
+    if certificate.exists() and key.exists():
+        return trustme.CA.from_pem(certificate.read_bytes(), key.read_bytes())
+    directory.mkdir(parents=True, exist_ok=True)
+    authority = trustme.CA()
+    key.touch(mode=0o600)
+    authority.private_key_pem.write_to_path(str(key))
+    authority.cert_pem.write_to_path(str(certificate))
+    return authority
+
+
 @dataclass(frozen=True, slots=True)
 class Fixture:
     """What the target is to be started with: the blocks, and where auth server and name server are."""
@@ -103,12 +116,24 @@ class Running(ABC):
 
 
 class Target(ABC):
-    """A proxy. `claims` are the needs it can meet, `dialects` the rules that bind it besides MUST and SHOULD."""
+    """A proxy. `claims` are the needs it can meet, `dialects` the rules that bind it besides MUST and SHOULD.
+
+    One that is configured once and for all says on which ports it looks for auth server and name server, and where the
+    files it uses are kept.
+    """
 
     name: str
     version: str = ""
     claims: frozenset[str] = frozenset()
     dialects: frozenset[Level] = frozenset()
+    auth_port: int = 0
+    dns_port: int = 0
+    kept_files: Path | None = None
+
+    def refusal(self, case: Case) -> str | None:
+        """Why a case cannot be run with this target."""
+        missing = sorted(case.needs - self.claims)
+        return f"{self.name} does not claim {', '.join(missing)}" if missing else None
 
     @abstractmethod
     def run(self, fixture: Fixture) -> AbstractAsyncContextManager[Running]:
