@@ -1,7 +1,7 @@
 """The command line: run, list, rules.
 
 Modules are imported where they are used, so that `list` is quick. Exit status: 0 fine, 1 conformance failures, 2 usage,
-set-up or target trouble, 3 nothing was judged.
+set-up or target trouble, 3 nothing was judged, 130 interrupted.
 """
 
 from __future__ import annotations
@@ -104,6 +104,7 @@ def run(
         expected = {} if expect is None else load_expected(expect, all_cases())
     except (TargetTrouble, Unknown) as trouble:
         fail(str(trouble))
+    target.patience = scale
     among = failed_cases(target.name) if rerun_failed else None
     if among is not None and not among:
         fail(f"no case failed when it last ran against {target.name}")

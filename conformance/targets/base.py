@@ -110,9 +110,17 @@ class Running(ABC):
     def trouble(self) -> str | None:
         """What is wrong with it, if it is no longer well."""
 
+    def said(self) -> str:
+        """What it said last, for messages."""
+        return "its output is not known"
+
     @abstractmethod
     def send_signal(self, number: int) -> None:
         """Send the target's main process a signal."""
+
+    @abstractmethod
+    async def ended(self) -> None:
+        """Wait until the target's main process has ended."""
 
 
 class Target(ABC):
@@ -129,6 +137,8 @@ class Target(ABC):
     auth_port: int = 0
     dns_port: int = 0
     kept_files: Path | None = None
+    patience: float = 1.0
+    """A factor for how long it may take to start."""
 
     def refusal(self, case: Case) -> str | None:
         """Why a case cannot be run with this target."""

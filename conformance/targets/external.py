@@ -79,6 +79,9 @@ class _Elsewhere(Running):
     def send_signal(self, number: int) -> NoReturn:
         raise AssertionError("needs that were not claimed")
 
+    async def ended(self) -> None:
+        await trio.sleep_forever()
+
 
 def instructions(descriptor: Descriptor, files: Files) -> str:
     """What to configure, for the proxy as a whole and for each profile."""
