@@ -18,7 +18,6 @@ from refproxy import __version__
 
 if TYPE_CHECKING:
     from conformance.case import Case
-    from conformance.targets.base import Target
     from conformance.targets.descriptor import Descriptor
 
 __all__ = ["main"]
@@ -98,9 +97,10 @@ def run(
     from conformance.report.last import failed_cases
     from conformance.selection import Unknown
     from conformance.targets.base import TargetTrouble
+    from conformance.targets.known import make_target
 
     try:
-        target = make_target(name, binary, template, descriptor)
+        target = make_target(name, binary=binary, template=template, descriptor=descriptor)
         expected = {} if expect is None else load_expected(expect, all_cases())
     except (TargetTrouble, Unknown) as trouble:
         fail(str(trouble))
@@ -238,29 +238,6 @@ def selected(**options: object) -> list[Case]:
         return select(all_cases(), Selection(**options, level=Level(level) if level else None))  # type: ignore[arg-type]
     except Unknown as unknown:
         fail(str(unknown))
-
-
-def make_target(name: str, binary: str | None, template: str | None, descriptor: Path | None) -> Target:
-    """The target of a name. Raises TargetTrouble."""
-    from conformance.targets import angie
-    from conformance.targets.base import TargetTrouble
-    from conformance.targets.external import External
-
-    match name:
-        case "refproxy":
-            return angie.refproxy()
-        case "nginx":
-            return angie.nginx(binary or "nginx")
-        case "angie":
-            return angie.angie(binary or "angie")
-        case "external":
-            if descriptor is None:
-                raise TargetTrouble("--target external needs --descriptor FILE; `serve --example` prints one")
-            return External(described(descriptor))
-        case _ if template is None:
-            raise TargetTrouble("--target command needs --command 'PROGRAM -p {prefix} -c {conf}'")
-        case _:
-            return angie.command(template)
 
 
 def described(path: Path) -> Descriptor:

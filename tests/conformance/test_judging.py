@@ -21,6 +21,8 @@ from conformance.targets.angie import command, refproxy
 from conformance.targets.base import Running, TargetTrouble
 from conformance.verdict import Finding, Outcome, Verdict
 
+pytestmark = pytest.mark.slow
+
 BAD_TARGET = Path(__file__).parent / "bad_target.py"
 CANARIES = list(registered().values())[:3]
 
