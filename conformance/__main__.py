@@ -1,4 +1,4 @@
-"""The command line: run, list, rules.
+"""The command line: run, merge, list, rules, coverage, targets, serve.
 
 Modules are imported where they are used, so that `list` is quick. Exit status: 0 fine, 1 conformance failures, 2 usage,
 set-up or target trouble, 3 nothing was judged, 130 interrupted.
@@ -60,14 +60,38 @@ def main() -> None:
 
 
 @main.command()
+@click.option("--target", "name", required=True, type=click.Choice(TARGETS), help="What to judge; see `targets`.")
+@click.option("--binary", metavar="FILE", help="The program of nginx or angie, instead of the one on the PATH.")
+@click.option(
+    "--command",
+    "template",
+    metavar="WORDS",
+    help="For the target `command`: how to start it in the foreground, with {prefix} for its directory and {conf} for "
+    "its configuration, such as 'myproxy -p {prefix} -c {conf}'.",
+)
+@click.option(
+    "--descriptor",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="For the target `external`: a TOML file that says what runs where; see `serve`.",
+)
 @selection_options
-@click.option("--target", "name", required=True, type=click.Choice(TARGETS), help="What to judge.")
-@click.option("--binary", help="The program of the target, instead of the one on the PATH.")
-@click.option("--command", "template", help="For the target `command`: words with {prefix} and {conf}.")
-@click.option("--descriptor", type=click.Path(path_type=Path), help="For the target `external`: what runs where.")
-@click.option("-j", "jobs", default=64, show_default=True, help="How many cases at once.")
-@click.option("--timeout-scale", "scale", default=1.0, show_default=True, help="Factor for the patience of cases.")
-@click.option("--expect", type=click.Path(path_type=Path), help="A TOML file of known deviations, by case id.")
+@click.option("-j", "jobs", default=64, show_default=True, metavar="COUNT", help="How many cases at once.")
+@click.option(
+    "--timeout-scale",
+    "scale",
+    default=1.0,
+    show_default=True,
+    metavar="FACTOR",
+    help="How much more patience to have with the target, on a slow machine.",
+)
+@click.option(
+    "--expect",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="A TOML file of known deviations: a table for each case id, with a reason and a link. They do not "
+    "fail the run; a case that passes although it is in the file does.",
+)
 @click.option("--rerun-failed", is_flag=True, help="Only cases that failed when they last ran against this target.")
 @report_option("json", "for `merge` and for programs")
 @report_option("junit", "for what shows the tests of a build")
@@ -90,7 +114,11 @@ def run(
     verbose: bool,
     **selection: object,
 ) -> None:
-    """Run cases against a target."""
+    """Run cases against a target.
+
+    All cases, or those that fit every option that selects. Exit status: 0 fine, 1 the target fails cases, 2 it
+    does not start, dies or serves no plain session, or the command is wrong, 3 nothing was judged, 130 interrupted.
+    """
     from conformance.deviations import load_expected
     from conformance.judging import Order, judge_target
     from conformance.report.files import Format
@@ -119,7 +147,10 @@ def run(
 @report_option("markdown", "for a pull request")
 @report_option("junit", "for what shows the tests of a build")
 def merge(files: tuple[Path, ...], html: Path | None, markdown: Path | None, junit: Path | None) -> None:
-    """Make one report of several runs, from FILES that `run --json` wrote."""
+    """Make one report of several runs.
+
+    FILES are what `run --json` wrote, for different targets or versions.
+    """
     from conformance.report.files import Format, write_reports
     from conformance.report.results import from_json
 
@@ -143,7 +174,11 @@ def merge(files: tuple[Path, ...], html: Path | None, markdown: Path | None, jun
 @main.command("list")
 @selection_options
 def list_(**selection: object) -> None:
-    """List cases: id, level, rules, title."""
+    """List cases: id, level, rules, title.
+
+    Levels: a MUST or SHOULD of an RFC binds every proxy, "vendor" is what Angie and nginx do, "ours" what
+    refproxy does.
+    """
     for case in selected(**selection):
         click.echo(f"{case.id}  [{case.level.value}: {' '.join(case.rules)}]  {case.title}")
 
@@ -151,7 +186,7 @@ def list_(**selection: object) -> None:
 @main.command()
 @click.argument("ids", nargs=-1)
 def rules(ids: tuple[str, ...]) -> None:
-    """Print the rule book, or some of its rules."""
+    """Print the rule book, or some of its rules, such as SMTP-12."""
     from conformance.rulebook import load_rules
 
     book = load_rules()
@@ -162,11 +197,34 @@ def rules(ids: tuple[str, ...]) -> None:
 
 
 @main.command()
+def targets() -> None:
+    """List what can be judged: whether it is there, its version, what it claims."""
+    from conformance.targets.base import TargetTrouble
+    from conformance.targets.known import BY_NAME
+
+    for name, make in BY_NAME.items():
+        try:
+            target = make()
+        except TargetTrouble as trouble:
+            click.echo(f"{name}: not found, {trouble}")
+            continue
+        click.echo(f"{name}: {target.version}")
+        click.echo(f"  claims {', '.join(sorted(target.claims))}")
+        click.echo(f"  rules that bind it: must, should, {', '.join(sorted(level.value for level in target.dialects))}")
+    click.echo("command: any program that reads Angie's configuration; run it with --command")
+    click.echo("external: a proxy that runs already; run it with --descriptor, see `serve`")
+
+
+@main.command()
 @selection_options
-@click.option("--descriptor", type=click.Path(path_type=Path), help="What runs where.")
+@click.option("--descriptor", type=click.Path(path_type=Path), metavar="FILE", help="What runs where, in TOML.")
 @click.option("--example", is_flag=True, help="Print a descriptor with a profile for each block of the selected cases.")
 def serve(descriptor: Path | None, example: bool, **selection: object) -> None:
-    """Serve as auth server and DNS for a proxy that runs already, and tell how to configure it."""
+    """Help to configure a proxy that cannot be started here.
+
+    Tells for each profile of the descriptor what to configure, and serves as auth server and DNS on its ports until
+    interrupted, so that the proxy can be started. Then judge it with `run --target external --descriptor FILE`.
+    """
     import trio
 
     from conformance.serving import serve as serve_descriptor
@@ -188,7 +246,7 @@ def serve(descriptor: Path | None, example: bool, **selection: object) -> None:
 @main.command()
 @click.option("--all", "everything", is_flag=True, help="Tell the cases of every rule and directive, too.")
 @click.option(
-    "--reasons", type=click.Path(path_type=Path), help="The file of reasons, instead of the one of this suite."
+    "--reasons", type=click.Path(path_type=Path), metavar="FILE", help="The reasons in TOML, instead of this suite's."
 )
 def coverage(everything: bool, reasons: Path | None) -> None:
     """Tell which rules and directives no case exercises.

@@ -12,10 +12,9 @@ from base64 import b64encode
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import trio
-import trustme
 
 from conformance.case import Case
 from conformance.fakes.auth_server import AuthRequest, RawRequest, read_request
@@ -25,6 +24,9 @@ from conformance.targets.base import Files, Running, Target, TargetTrouble, kept
 from conformance.transcript import Transcript
 from conformance.verdict import Mismatch
 from refproxy.observe.ladder import Side
+
+if TYPE_CHECKING:
+    import trustme  # not needed to list cases
 
 __all__ = ["Bench", "World"]
 

@@ -29,6 +29,7 @@ HASTE = 0.4  # seconds; twice this is less than a second
 SAID = 20  # lines of output in a message
 POLL = 0.01  # seconds between two looks at a starting target
 CONNECTIONS = 16384
+SYSTEM_PATH = "/usr/sbin"  # not on the PATH of everybody
 NGINX_MODULES = ("/usr/lib/nginx/modules/ngx_mail_module.so", "/usr/lib64/nginx/modules/ngx_mail_module.so")
 
 VENDORS = frozenset(
@@ -234,7 +235,7 @@ def angie(binary: str = "angie") -> AngieLike:
 
 
 def _vendor(name: str, binary: str, load: str, more: frozenset[str]) -> AngieLike:
-    program = shutil.which(binary, path=os.environ.get("PATH", "") + os.pathsep + "/usr/sbin")
+    program = shutil.which(binary, path=os.environ.get("PATH", "") + os.pathsep + SYSTEM_PATH)
     if program is None:
         raise TargetTrouble(f"{binary} is not on the PATH")
     return AngieLike(

@@ -8,12 +8,15 @@ from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import trio
-import trustme
 
 from conformance.case import Block, Case
 from conformance.rulebook import Level
+
+if TYPE_CHECKING:
+    import trustme  # not needed to list cases
 
 __all__ = ["Files", "Fixture", "Place", "Running", "Target", "TargetTrouble", "kept_authority"]
 
@@ -78,6 +81,8 @@ class Files:
 
 def kept_authority(directory: Path) -> trustme.CA:
     """The authority of a directory, made where there is none: a proxy that was configured once goes on trusting it."""
+    import trustme
+
     certificate, key = directory / "ca.pem", directory / "ca-key.pem"
     if certificate.exists() and key.exists():
         return trustme.CA.from_pem(certificate.read_bytes(), key.read_bytes())
