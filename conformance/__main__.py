@@ -232,7 +232,7 @@ def serve(descriptor: Path | None, example: bool, **selection: object) -> None:
     from conformance.targets.descriptor import example_of, normal
 
     if example:
-        blocks = {normal(case.block): case.block for case in selected(**selection) if not case.main}
+        blocks = {normal(case.block): case.block for case in selected(**selection) if not case.main + case.mail}
         click.echo(example_of(blocks.values()))
         return
     if descriptor is None:

@@ -7,16 +7,18 @@ sockets, addresses in PROXY headers) is known by the user, who is the case's own
 
 from __future__ import annotations
 
+import math
+import socket
 import ssl
 from base64 import b64encode
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 import trio
 
-from conformance.case import Case
+from conformance.case import Case, Needs
 from conformance.fakes.auth_server import AuthRequest, RawRequest, read_request
 from conformance.fakes.dns_server import Answer, CaseDns, DnsServer, reverse_name
 from conformance.fakes.peer import Peer
@@ -33,6 +35,7 @@ __all__ = ["Bench", "World"]
 PASSWORD = b"k3y-of-the-case"
 Key = TypeVar("Key", bytes, str)
 CONNECT_PATIENCE = 5.0  # seconds
+EARLY = 0.35  # seconds; CORE-17 and PROXY-85 say 0.3, and clocks have grains
 
 
 class Bench:
@@ -52,6 +55,7 @@ class Bench:
         self._auth_send, self._auth = trio.open_memory_channel[AuthRequest](100)
         self._backend_send, self._backends = trio.open_memory_channel[Peer](100)
         self._open: list[Peer] = []
+        self._listeners: list[trio.SocketListener] = []
         self.backend_port = 0
 
     @property
@@ -104,9 +108,12 @@ class Bench:
 
     # The auth server.
 
-    async def request(self) -> AuthRequest:
-        """The target's next request to the auth server."""
-        return await self._auth.receive()
+    async def request(self, *, any_http: bool = False) -> AuthRequest:
+        """The target's next request to the auth server; one that h11 refuses only if `any_http`. Raises Mismatch."""
+        request = await self._auth.receive()
+        if not request.proper and not any_http:
+            raise Mismatch("a request in proper HTTP", repr(request.raw[:300]))
+        return request
 
     def no_request(self) -> None:
         """The auth server was not asked again. Raises Mismatch."""
@@ -133,6 +140,11 @@ class Bench:
         """The target's next connection to the case's backend."""
         return await self._backends.receive()
 
+    def narrow_backend(self, octets: int) -> None:
+        """Connections to the backend take about so many octets ahead of who reads them, from now on."""
+        for listener in self._listeners:
+            listener.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, octets)
+
     def no_backend(self) -> None:
         """The backend was not contacted. Raises Mismatch."""
         try:
@@ -158,6 +170,18 @@ class Bench:
             self.transcript.remark(f"{what} is {found!r}", wrong=True)
             raise Mismatch(f"{what} {' or '.join(map(repr, accepted))}", repr(found))
 
+    async def silence(self, seconds: float) -> None:
+        """Let time pass: only where a deadline is to be shown that was renewed, or was not, by what comes then."""
+        self.transcript.remark(f"{seconds:g} s of silence")
+        await trio.sleep(seconds)
+
+    def check_duration(self, what: str, since: float, least: float, most: float = math.inf) -> None:
+        """Check how long ago something began; deadlines may come a little early (CORE-17). Raises Mismatch."""
+        passed = trio.current_time() - since
+        if not least - EARLY <= passed <= most:
+            self.transcript.remark(f"{what} after {passed:.2f} s", wrong=True)
+            raise Mismatch(f"{what} after {least:g} to {most:g} s", f"{passed:.2f} s")
+
     def note(self, text: str) -> None:
         """Tell something that is no verdict."""
         self.notes.append(text)
@@ -167,8 +191,9 @@ class Bench:
     async def run(self) -> None:
         """Run the script with everything around it in place. Raises Mismatch."""
         async with trio.open_nursery() as nursery:
-            listeners = await trio.open_tcp_listeners(0, host="127.0.0.1")
+            listeners = await _backend_listeners(both=Needs.IPV6 in self.case.needs)
             self.backend_port = listeners[0].socket.getsockname()[1]
+            self._listeners = listeners
             nursery.start_soon(trio.serve_listeners, self._take_backend, listeners)
             try:
                 with self._world.known(self):
@@ -180,10 +205,10 @@ class Bench:
 
     async def take_request(self, stream: trio.SocketStream, found: RawRequest) -> None:
         """Hand a request to the script."""
-        raw, target, headers = found
+        raw, target, headers, proper = found
         peer = self._peer(stream, Side.AUTH)
         self.transcript.received(Side.AUTH, raw)
-        await self._auth_send.send(AuthRequest(peer, raw, target, headers))
+        await self._auth_send.send(AuthRequest(peer, raw, target, headers, proper))
 
     async def _take_backend(self, stream: trio.SocketStream) -> None:
         peer = self._peer(stream, Side.BACKEND)
@@ -212,7 +237,7 @@ class World:
         self.by_user: dict[bytes, Bench] = {}
         self.by_name: dict[str, Bench] = {}
         self.dns = DnsServer(self._case_of_name, dns_port)
-        self.auth_port = auth_port
+        self.auth_port = self.auth6_port = auth_port
         self._stray = stray or (lambda text: None)
 
     @classmethod
@@ -232,6 +257,10 @@ class World:
         except OSError as error:
             raise TargetTrouble(f"port {self.auth_port} of the auth server is not free: {error.strerror}") from error
         self.auth_port = listeners[0].socket.getsockname()[1]
+        with suppress(OSError):  # a machine without IPv6: no case that needs it will run
+            listeners += await trio.open_tcp_listeners(self.auth6_port, host="::1", backlog=1024)
+            self.auth6_port = listeners[-1].socket.getsockname()[1]
+        listeners.append(await _unix_listener(self.files.names["auth_unix"]))
         async with trio.open_nursery() as nursery:
             nursery.start_soon(trio.serve_listeners, self._take_request, listeners)
             await nursery.start(self.dns.serve)
@@ -279,6 +308,26 @@ class World:
         ends = (".".join(labels[start:]) for start in range(len(labels)))
         bench = next((self.by_name[end] for end in ends if end in self.by_name), None)
         return bench.dns if bench else None
+
+
+async def _backend_listeners(*, both: bool) -> list[trio.SocketListener]:
+    """Listen on a free port of 127.0.0.1, on wish on the same of ::1."""
+    while True:
+        listeners = await trio.open_tcp_listeners(0, host="127.0.0.1")
+        if not both:
+            return listeners
+        try:
+            return listeners + await trio.open_tcp_listeners(listeners[0].socket.getsockname()[1], host="::1")
+        except OSError:  # taken by another
+            await listeners[0].aclose()
+
+
+async def _unix_listener(path: str) -> trio.SocketListener:
+    sock = trio.socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    await trio.Path(path).unlink(missing_ok=True)  # of an earlier run, where the files are kept
+    await sock.bind(path)
+    sock.listen(1024)
+    return trio.SocketListener(sock)
 
 
 def _forget(table: dict[Key, Bench], bench: Bench) -> None:

@@ -24,7 +24,8 @@ class Block:
     """A `server` block in Angie's language: cases with an equal one share it.
 
     `listen` are the parameters behind the address; `address` is `ipv4`, `ipv6`, `dual` or `unix`. In `directives`
-    `{dns}` stands for the fake name server, `{certificate}` and the like for files (see targets.base.Files).
+    `{dns}` stands for the fake name server, `{auth}`, `{auth6}` and `unix:{auth_unix}` for the auth server,
+    `{certificate}` and the like for files (see targets.base.Files).
     """
 
     protocol: str
@@ -68,6 +69,7 @@ class Case:
     deviates: Mapping[str, str] = field(default_factory=dict)
     limit: float = 10.0  # seconds, before --timeout-scale
     main: str = ""
+    mail: str = ""
     alone: bool = False
 
 
@@ -86,12 +88,13 @@ def case(
     deviates: Mapping[str, str] | None = None,
     limit: float = 10.0,
     main: str = "",
+    mail: str = "",
     alone: bool = False,
 ) -> Callable[[Script], Script]:
     """Register the decorated script as a case; `rules` and `directives` are words.
 
-    `main` are directives of the main context; cases with the same ones share a start of the target. With `alone` the
-    case has the target for itself. Raises ValueError for a wrong id or rule.
+    `main` are directives of the main context, `mail` of the mail block; cases with the same ones share a start of the
+    target. With `alone` the case has the target for itself. Raises ValueError for a wrong id or rule.
     """
     named = tuple(rules.split())
     book = load_rules()
@@ -103,7 +106,8 @@ def case(
         decided = level or book[named[0]].level
         wanted = frozenset(needs) | _implied(block)
         words = tuple(directives.split())
-        made = Case(id, title, named, block, script, words, wanted, decided, deviates or {}, limit, main, alone)
+        known = deviates or {}
+        made = Case(id, title, named, block, script, words, wanted, decided, known, limit, main, mail, alone)
         _registry[id] = made
         return script
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from dataclasses import dataclass
 
 from conformance.bench import Bench
@@ -9,7 +10,20 @@ from conformance.case import Block
 from conformance.fakes.auth_server import AuthRequest
 from conformance.fakes.peer import Peer
 
-__all__ = ["IMAP", "POP3", "PROTOCOLS", "SMTP", "Relay", "Words", "admitted", "greeted", "log_in", "serve_login"]
+__all__ = [
+    "IMAP",
+    "POP3",
+    "PROTOCOLS",
+    "SMTP",
+    "Relay",
+    "Words",
+    "admitted",
+    "asked",
+    "failure",
+    "greeted",
+    "log_in",
+    "serve_login",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +103,21 @@ async def admitted(bench: Bench, client: Peer) -> tuple[AuthRequest, Peer]:
     await client.send(PROTOCOLS[bench.protocol].auth + bench.plain64 + b"\r\n")
     request = await bench.admit()
     return request, await bench.backend()
+
+
+async def asked(bench: Bench, client: Peer, *, user: bytes | None = None, password: bytes | None = None) -> AuthRequest:
+    """Send credentials by PLAIN; return what the auth server is asked, unanswered."""
+    fields = b"\0%s\0%s" % (
+        bench.user if user is None else user,
+        bench.password if password is None else password,
+    )
+    await client.send(PROTOCOLS[bench.protocol].auth + b64encode(fields) + b"\r\n")
+    return await bench.request()
+
+
+def failure(protocol: str, text: bytes, code: bytes = b"535 5.7.0") -> bytes:
+    """What the client reads after `Auth-Status: TEXT`; the tag is that of `asked`."""
+    return {"smtp": code + b" ", "imap": b"a NO ", "pop3": b"-ERR "}[protocol] + text + b"\r\n"
 
 
 async def serve_login(bench: Bench, backend: Peer) -> None:

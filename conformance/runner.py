@@ -11,7 +11,7 @@ import trio
 
 import conformance.cases.canary  # noqa: F401 (registers)
 from conformance.bench import Bench, World
-from conformance.case import Case, registered
+from conformance.case import Case, Needs, registered
 from conformance.targets.base import Fixture, Running, Target, TargetTrouble
 from conformance.verdict import Finding, Mismatch, Outcome, Verdict, judge
 
@@ -140,16 +140,27 @@ class Watch:
 
 def groups(cases: Iterable[Case]) -> list[list[Case]]:
     """Cases that share a start of the target; those that must be alone come last."""
-    shared: dict[tuple[str, str], list[Case]] = {}
+    shared: dict[tuple[str, str, str], list[Case]] = {}
     for case in cases:
-        shared.setdefault((case.id if case.alone else "", case.main), []).append(case)
+        shared.setdefault((case.id if case.alone else "", case.main, case.mail), []).append(case)
     return [shared[key] for key in sorted(shared)]
 
 
 async def _run_stages(plan: Plan, stages: Sequence[Stage], numbers: Mapping[str, int], world: World) -> None:
     cases = [case for stage in stages for case in stage.cases]
     blocks = list(dict.fromkeys(case.block for case in cases))
-    fixture = Fixture(blocks, world.auth_port, world.dns.port, world.files, plan.directory, cases[0].main)
+    first = cases[0]
+    fixture = Fixture(
+        blocks,
+        world.auth_port,
+        world.dns.port,
+        world.files,
+        plan.directory,
+        first.main,
+        first.mail,
+        world.auth6_port,
+        first.alone and Needs.SIGNALS in first.needs,
+    )
     limit = trio.CapacityLimiter(plan.jobs)
     async with plan.target.run(fixture) as running:
         for stage in stages:
@@ -178,7 +189,8 @@ async def _run_case(plan: Plan, bench: Bench, running: Running, limit: trio.Capa
         except* Exception as defects:
             outcome = Outcome.BROKE
             reason = "".join(traceback.format_exception(_first(defects))).strip()
-    if outcome is not Outcome.AGREED:
+    may_end = case.alone and Needs.SIGNALS in case.needs
+    if outcome is not Outcome.AGREED and not may_end:
         with trio.move_on_after(LAST_BREATH):
             await running.ended()
         if (trouble := running.trouble()) is not None:

@@ -9,10 +9,13 @@ from typing import Protocol, assert_never
 import trio
 
 from refproxy.dialogue.turn import Authenticate, Close, Connect, End, Line, Octets, Pause, Relay, StartTls, Turn
-from refproxy.errors import PeerError, Side
+from refproxy.errors import PeerError
 from refproxy.net.line_stream import LineStream, Overlong
 
 __all__ = ["Answer", "Core", "Tell", "converse"]
+
+_CLIENT_IS_NEXT = (Line, Octets, StartTls)
+_PROXY_IS_NEXT = (Authenticate, Connect, Pause)
 
 Answer = Callable[[StartTls | Authenticate | Connect], Awaitable[Turn]]
 """Does what a core asks for, and returns what the core makes of the outcome."""
@@ -36,18 +39,19 @@ class Tell(Protocol):
     def heard(self, shown: str) -> None: ...
 
 
-async def converse(core: Core, lines: LineStream, answer: Answer, tell: Tell, *, allowance: float) -> Relay | Close:
-    """Carry a dialogue to its end.
+async def converse(
+    core: Core, lines: LineStream, answer: Answer, tell: Tell, *, clock: trio.CancelScope, allowance: float
+) -> Relay | Close:
+    """Carry a dialogue to its end, inside the scope `clock`.
 
     `allowance` (the directive `timeout`, in seconds) is for all input together, from the greeting on (CORE-17): the
     clock stops while the proxy asks the auth server, waits, or logs in, and starts anew when the client is to go on.
+    While it stands still, a client that resets its connection cancels it (CORE-83).
     """
-    with trio.CancelScope() as clock:
-        try:
-            return await _take_turns(core, lines, answer, tell, clock, allowance)
-        except PeerError:
-            return Close(End.CLIENT_RESET)
-    return Close(End.CLIENT_TIMED_OUT)
+    try:
+        return await _take_turns(core, lines, answer, tell, clock, allowance)
+    except PeerError:
+        return Close(End.CLIENT_RESET)
 
 
 async def _take_turns(
@@ -56,7 +60,7 @@ async def _take_turns(
     """Turn after turn until an end; None for a turn is the client's end of file. Raises PeerError for a reset."""
     turn: Turn | None = core.start()
     while turn is not None:
-        runs = isinstance(turn.then, Line | Octets | StartTls)
+        runs = isinstance(turn.then, _CLIENT_IS_NEXT)
         if clock.deadline == math.inf and (runs or turn.reply):
             clock.deadline = trio.current_time() + allowance
         if turn.reply:
@@ -70,8 +74,7 @@ async def _take_turns(
             case Pause(seconds, listen=True):
                 turn = await _listen_early(core, lines, seconds, tell)
             case Authenticate() | Connect() | Pause():
-                clock.deadline = math.inf
-                turn = await _unless_reset(core, lines, turn, answer)
+                turn = await _unless_reset(core, lines, turn, answer, clock)
             case _ as unreachable:
                 assert_never(unreachable)
     return Close(End.CLIENT_CLOSED)
@@ -112,29 +115,35 @@ async def _listen_early(core: Core, lines: LineStream, seconds: float, tell: Tel
     return turn
 
 
-async def _unless_reset(core: Core, lines: LineStream, turn: Turn, answer: Answer) -> Turn:
-    """Do what the core asks for, and what it asks next; a client that resets its connection ends it (SMTP-91).
+async def _unless_reset(core: Core, lines: LineStream, turn: Turn, answer: Answer, clock: trio.CancelScope) -> Turn:
+    """Carry out the turn; a client that resets its connection meanwhile cancels `clock` (CORE-83).
 
-    Raises PeerError then. A half-close does not count: the client may still want the answer (SMTP-121).
+    A half-close does not count: the client may still want the answer (SMTP-121).
     """
-    was_reset = True
+    clock.deadline = math.inf
+    if lines.reset_cancels is not None:
+        with lines.reset_cancels(clock):
+            return await _carry_out(core, turn, answer)
 
     async def watch() -> None:
         await lines.wait_reset()
-        nursery.cancel_scope.cancel()
+        clock.cancel()
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(watch)
-        silent = True
-        while silent and isinstance(turn.then, Authenticate | Connect | Pause):
-            if isinstance(turn.then, Pause):
-                await trio.sleep(turn.then.seconds)
-                turn = core.resumed(early=False)
-            else:
-                turn = await answer(turn.then)
-            silent = not turn.reply
-        was_reset = False
+        turn = await _carry_out(core, turn, answer)
         nursery.cancel_scope.cancel()
-    if was_reset:
-        raise PeerError(Side.CLIENT, "client reset connection")
+    return turn
+
+
+async def _carry_out(core: Core, turn: Turn, answer: Answer) -> Turn:
+    """Do what the core asks for, and what it asks next, until there is something to tell the client, or to hear."""
+    while isinstance(turn.then, _PROXY_IS_NEXT):
+        if isinstance(turn.then, Pause):
+            await trio.sleep(turn.then.seconds)
+            turn = core.resumed(early=False)
+        else:
+            turn = await answer(turn.then)
+        if turn.reply:
+            break
     return turn

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import math
 import os
 import secrets
 import time
@@ -10,6 +11,7 @@ import traceback
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import assert_never
 
 import trio
@@ -27,8 +29,9 @@ from refproxy.net.dial import Dial
 from refproxy.net.line_stream import LineStream
 from refproxy.net.peek import peekable
 from refproxy.net.proxy_in import receive_proxy_header
-from refproxy.net.relay import RelayEnd, relay
-from refproxy.net.tls.stream import HandshakeFailed
+from refproxy.net.relay import relay
+from refproxy.net.reset_watch import ResetCancels
+from refproxy.net.tls.stream import RECORD_SIZE, HandshakeFailed, TlsStream
 from refproxy.observe.events import (
     LineReceived,
     LineSent,
@@ -59,11 +62,15 @@ SALT_RANDOM_BELOW = 2**31  # SASL-24
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """A connection that a client made: what carries it, its ends, and the `listen` address it came to."""
+    """A connection that a client made: what carries it, its ends, and the `listen` address it came to.
+
+    `reset_cancels`, where the connection has it, notices a reset by the client without reading.
+    """
 
     stream: trio.abc.HalfCloseableStream
     peers: Peers
     listen: Listen
+    reset_cancels: ResetCancels | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,12 +105,15 @@ class Session:
         self._server, self._settings = server, server.settings
         self._peers, self._listen = arrival.peers, arrival.listen
         self._events, self._dial = events, dial
-        self._lines = LineStream(arrival.stream, self._settings.client_buffer)
+        self._lines = LineStream(arrival.stream, self._settings.client_buffer, arrival.reset_cancels)
         self._client = Client(self._peers.client_ip)
-        self._core: ClientCore = PROTOCOLS[self._settings.protocol].core(self._settings, self._client, self._make_salt)
+        # A core that held a method of the session would make a circle, which only the garbage collector could free.
+        make_salt = partial(_make_salt, self._settings.server_name)
+        self._core: ClientCore = PROTOCOLS[self._settings.protocol].core(self._settings, self._client, make_salt)
         self._backend: trio.abc.Stream | None = None
+        # Its deadline is the one clock of the session: what the client may take first, then the relay's idle time.
         self._scope = trio.CancelScope()
-        self._is_cut = False
+        self._is_cut = self._is_relaying = False
 
     async def run(self) -> None:
         """Serve the client to the end. Nothing but cancellation gets past: a defect ends this session alone."""
@@ -112,9 +122,8 @@ class Session:
         try:
             with self._scope:
                 end = await self._serve()
-            if self._is_cut:
-                end = End.SHUTDOWN.value
-                await self._farewell()
+            if self._scope.cancelled_caught:
+                end = await self._cut_short()
         except Exception as defect:  # the one barrier: neighbours go on
             self._events.emit(SessionCrashed(self.info, _where_it_broke(defect)))
             await self._farewell()
@@ -134,8 +143,8 @@ class Session:
         if (refusal := await self._admit()) is not None:
             return await self._close(refusal)
         self.info.action = "in auth state"
-        allowance = self._settings.timeout
-        outcome = await converse(self._core, self._lines, self._answer, _ClientTell(self), allowance=allowance)
+        allowance, tell = self._settings.timeout, _ClientTell(self)
+        outcome = await converse(self._core, self._lines, self._answer, tell, clock=self._scope, allowance=allowance)
         match outcome:
             case Relay():
                 return await self._relay()
@@ -149,9 +158,9 @@ class Session:
     async def _admit(self) -> End | None:
         """PROXY header, TLS, and the client's name; an end, if it comes to one."""
         if self._listen.proxy_protocol or self._listen.ssl:
-            end: End | None = End.CLIENT_TIMED_OUT
-            with trio.move_on_after(self._settings.timeout):  # for both together (CORE-17)
-                end = await self._take_proxy_header() or await self._begin_in_tls()
+            self._scope.deadline = trio.current_time() + self._settings.timeout  # for both together (CORE-17)
+            end = await self._take_proxy_header() or await self._begin_in_tls()
+            self._scope.deadline = math.inf
             if end is not None:
                 return end
         if self._server.resolver is not None and PROTOCOLS[self._settings.protocol].looks_up_client:
@@ -271,8 +280,8 @@ class Session:
     async def _connect(self, ask: Connect) -> Turn:
         route, settings = ask.route, self._settings
         self.info.backend, self.info.login = str(route), route.user
-        try:
-            with trio.fail_after(settings.timeout):
+        with trio.move_on_after(settings.timeout):
+            try:
                 self._backend, octets = await log_in(
                     route,
                     await self._hosts_of(route),
@@ -282,13 +291,12 @@ class Session:
                     header=self._proxy_header(),
                     limit=settings.proxy.buffer,
                 )
-        except BackendFailure as failure:
-            return self._backend_failed(failure)
-        except trio.TooSlowError:
-            return self._backend_failed(BackendFailure(FailureKind.TIMED_OUT, "upstream timed out"))
-        self.info.action = "proxying"
-        self._events.emit(Noted(self.info, "client logged in"))
-        return self._core.logged_in(octets)
+            except BackendFailure as failure:
+                return self._backend_failed(failure)
+            self.info.action = "proxying"
+            self._events.emit(Noted(self.info, "client logged in"))
+            return self._core.logged_in(octets)
+        return self._backend_failed(BackendFailure(FailureKind.TIMED_OUT, "upstream timed out"))
 
     async def _hosts_of(self, route: Route) -> Sequence[str]:
         """The IP addresses of a route whose host may be a name (AUTH-100). Raises BackendFailure."""
@@ -329,27 +337,25 @@ class Session:
         """
         return f"{os.getpid()}.{self.info.number}.{secrets.token_hex(8)}".encode("ascii")
 
-    def _make_salt(self) -> bytes:
-        return format_salt(secrets.randbelow(SALT_RANDOM_BELOW), int(time.time()), self._settings.server_name)
-
     # After the login, and the end.
 
     async def _relay(self) -> str:
         assert self._backend is not None
-        settings = self._settings
-        result = await relay(
+        settings, self._is_relaying = self._settings, True
+        in_tls = isinstance(self._lines.stream, TlsStream) or isinstance(self._backend, TlsStream)
+        least = RECORD_SIZE if in_tls else 0  # a record comes whole, whatever is read of it (PROXY-73)
+        await relay(
             self._lines.stream,
             self._backend,
+            self._scope,
             idle=settings.proxy.timeout,
-            buffers={Side.CLIENT: settings.client_buffer, Side.BACKEND: settings.proxy.buffer},
+            buffers={Side.CLIENT: max(settings.client_buffer, least), Side.BACKEND: max(settings.proxy.buffer, least)},
             pending=self._lines.take_pending(),
             observe=self._tell_relayed if self._events.verbose else None,
             octets_from=self.info.octets_from,
         )
-        if result.end is RelayEnd.TIMED_OUT:
-            self._events.emit(Noted(self.info, "proxied session timed out", errno=errno.ETIMEDOUT))
-            return "proxied session timed out"
         self._events.emit(Noted(self.info, End.PROXIED.value))
+        self._scope.deadline = math.inf
         await close_at_once(self._backend)
         if self.info.tls:
             await self._lines.close_after_reply()  # close_notify (PROXY-81)
@@ -357,11 +363,22 @@ class Session:
 
     async def _close(self, end: End) -> str:
         """Close after a dialogue, or instead of one; return how it ended, in the log's words."""
+        self._scope.deadline = math.inf
         if end in _WORTH_A_NOTE:
-            number = errno.ETIMEDOUT if end is End.CLIENT_TIMED_OUT else None
-            self._events.emit(Noted(self.info, end.value, errno=number))
+            self._events.emit(Noted(self.info, end.value))
         if end not in _WITHOUT_A_WORD:
             await self._lines.close_after_reply()
+        return end.value
+
+    async def _cut_short(self) -> str:
+        """The scope was cancelled: say why, and to whom there is something to say."""
+        if self._is_cut:
+            await self._farewell()
+            return End.SHUTDOWN.value
+        if self._scope.deadline == math.inf:  # without a deadline, only a reset cancels
+            return End.CLIENT_RESET.value
+        end = End.PROXIED_TIMED_OUT if self._is_relaying else End.CLIENT_TIMED_OUT
+        self._events.emit(Noted(self.info, end.value, errno=errno.ETIMEDOUT))
         return end.value
 
     async def _farewell(self) -> None:
@@ -390,10 +407,8 @@ class Session:
         self._events.emit(OctetsRelayed(self.info, side, octets))
 
 
-_WITHOUT_A_WORD = frozenset({End.CLIENT_TIMED_OUT, End.CLIENT_RESET, End.TLS_FAILED, End.BROKEN_PROXY_HEADER})
-_WORTH_A_NOTE = frozenset(
-    {End.CLIENT_TIMED_OUT, End.TOO_MANY_ERRORS, End.TOO_MANY_COMMANDS, End.TOO_LONG, End.CLIENT_TALKED_EARLY}
-)
+_WITHOUT_A_WORD = frozenset({End.CLIENT_RESET, End.TLS_FAILED, End.BROKEN_PROXY_HEADER})
+_WORTH_A_NOTE = frozenset({End.TOO_MANY_ERRORS, End.TOO_MANY_COMMANDS, End.TOO_LONG, End.CLIENT_TALKED_EARLY})
 
 
 @dataclass(frozen=True, slots=True)
@@ -434,6 +449,10 @@ class _BackendTell:
 
     def encrypted(self, version: str, cipher: str) -> None:
         self.session._events.emit(TlsStarted(self.session.info, Side.BACKEND, version, cipher))
+
+
+def _make_salt(server_name: bytes) -> bytes:
+    return format_salt(secrets.randbelow(SALT_RANDOM_BELOW), int(time.time()), server_name)
 
 
 def _text(octets: bytes) -> str:

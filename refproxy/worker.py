@@ -6,13 +6,16 @@ import errno
 import os
 import socket
 from collections.abc import Sequence
+from contextlib import closing
+from functools import partial
 from itertools import count
 
 import trio
 
 from refproxy.config.settings import Address, LogLevel, Settings, UnixAddress
 from refproxy.net.dial import Dial, dial
-from refproxy.net.listen import Listener, local_address, peer_address
+from refproxy.net.listen import Listener
+from refproxy.net.reset_watch import ResetWatch
 from refproxy.net.socket_stream import SocketStream
 from refproxy.observe.events import SessionInfo, WentWrong
 from refproxy.observe.stream import EventStream
@@ -39,6 +42,7 @@ class Worker:
         self._servers = {id(server.settings): server for server in make_servers(settings)}
         self.events, self._dial = events, dial
         self._sessions: set[Session] = set()
+        self._resets = ResetWatch()
         self._accepting = trio.CancelScope()
         self._refuses = trio.Event()
         self._empty = trio.Event()
@@ -47,6 +51,13 @@ class Worker:
         self, listeners: Sequence[Listener], *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
     ) -> None:
         """Accept and serve until drained."""
+        with closing(self._resets):
+            async with trio.open_nursery() as helpers:
+                helpers.start_soon(self._resets.run)
+                await self._accept_and_serve(listeners, task_status)
+                helpers.cancel_scope.cancel()
+
+    async def _accept_and_serve(self, listeners: Sequence[Listener], task_status: trio.TaskStatus[None]) -> None:
         async with trio.open_nursery() as sessions:
             with self._accepting:
                 async with trio.open_nursery() as acceptors:
@@ -74,7 +85,7 @@ class Worker:
         """Hand every connection to a session of its own; shed when out of descriptors or worker_connections."""
         while True:
             try:
-                sock = await listener.accept()
+                sock, client = await listener.accept()
             except OSError as error:
                 if error.errno in EXHAUSTED:
                     text = f"accept() failed ({error.errno}: {os.strerror(error.errno)})"
@@ -83,21 +94,24 @@ class Worker:
                 else:
                     await trio.lowlevel.checkpoint()  # a client that gave up before it was accepted is no news
                 continue
-            if self._connections() + listening >= self.settings.worker_connections:
+            if not self._has_room(listening):
                 text = f"{self.settings.worker_connections} worker_connections are not enough"
                 self.events.emit(WentWrong(None, text, LogLevel.ALERT))
                 sock.close()
                 continue
             try:
-                peers = Peers(peer_address(sock), local_address(sock))
+                peers = Peers(client, listener.local_address(sock))
             except OSError:
                 sock.close()  # gone already
                 continue
             sessions.start_soon(self._serve, sock, peers, listener)
 
-    def _connections(self) -> int:
-        """Every session may hold a client's and a backend's connection (CORE-25)."""
-        return sum(1 if session.info.backend is None else 2 for session in self._sessions)
+    def _has_room(self, listening: int) -> bool:
+        """Whether worker_connections allow one more; a session may hold a client's and a backend's (CORE-25)."""
+        most = self.settings.worker_connections
+        if 2 * len(self._sessions) + listening < most:
+            return True  # as nearly always, and without asking every session at every accept
+        return sum(1 if session.info.backend is None else 2 for session in self._sessions) + listening < most
 
     async def _serve(self, sock: socket.socket, peers: Peers, listener: Listener) -> None:
         local: Address = listener.address if isinstance(listener.address, UnixAddress) else peers.local
@@ -109,7 +123,7 @@ class Worker:
             str(endpoint.listen.address),
             trio.current_time(),
         )
-        arrival = Arrival(SocketStream(sock), peers, endpoint.listen)
+        arrival = Arrival(SocketStream(sock), peers, endpoint.listen, partial(self._resets.reset_cancels, sock))
         session = Session(arrival, self._servers[id(endpoint.server)], info, self.events, self._dial)
         self._sessions.add(session)
         try:

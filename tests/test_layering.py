@@ -87,7 +87,7 @@ RESERVED: dict[str, tuple[str, ...]] = {
     "signal": ("refproxy.master", "refproxy.demo"),
     "threading": ("refproxy.demo",),  # the proxy has one thread per process
     "asyncio": (),
-    "select": (),
+    "select": ("refproxy.net.relay", "refproxy.net.reset_watch"),  # where one task waits for several sockets at once
     "selectors": (),
     "random": (),  # what is random here is a secret: the module secrets
 }

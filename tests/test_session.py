@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
+
 import pytest
 import trio
 from trio.testing import MockClock
@@ -448,3 +451,21 @@ async def test_no_event_holds_the_password(protocol: MailProtocol, autojump_cloc
     shown = repr(world.recorder.events)
     assert "secret" not in shown
     assert "AHUAc2VjcmV0" not in shown
+
+
+@every_protocol
+async def test_a_session_leaves_nothing_to_the_garbage_collector(
+    protocol: MailProtocol, autojump_clock: MockClock
+) -> None:
+    """The daemon makes the collector run seldom, so sockets and secrets must not wait for it."""
+    gc.disable()
+    try:
+        async with session(server_settings(protocol)) as world:
+            backend = await log_in(world, protocol)
+            await backend.close()
+            await world.client.expect_eof()
+        ended = weakref.ref(world.session)
+        del world
+        assert ended() is None
+    finally:
+        gc.enable()

@@ -12,10 +12,10 @@ from conformance.fakes.peer import Peer
 
 __all__ = ["AuthRequest", "RawRequest", "read_request"]
 
-RawRequest = tuple[bytes, bytes, list[tuple[bytes, bytes]]]
-"""The octets of a request, its target, its headers."""
+RawRequest = tuple[bytes, bytes, list[tuple[bytes, bytes]], bool]
+"""The octets of a request, its target, its headers, and whether h11 took it."""
 
-LIMIT = 65536  # octets of a request
+LIMIT = 4 << 20  # octets of a request, in which a password may be long
 
 
 @dataclass(slots=True)
@@ -26,6 +26,7 @@ class AuthRequest:
     raw: bytes
     target: bytes
     headers: list[tuple[bytes, bytes]] = field(default_factory=list)
+    proper: bool = True
 
     def __getitem__(self, name: str) -> bytes:
         """The value of a header, or of none b''; of several the first."""
@@ -65,7 +66,7 @@ class AuthRequest:
 
 
 async def read_request(stream: trio.SocketStream) -> RawRequest | None:
-    """Read one request: its octets, target and headers; None when it ends early or is not HTTP."""
+    """Read one request; None when it ends early or is not even nearly HTTP."""
     import h11  # not needed to list cases
 
     connection = h11.Connection(h11.SERVER, max_incomplete_event_size=LIMIT)
@@ -74,9 +75,9 @@ async def read_request(stream: trio.SocketStream) -> RawRequest | None:
         try:
             event = connection.next_event()
         except h11.RemoteProtocolError:
-            return None
+            return _loosely(raw)
         if isinstance(event, h11.Request):
-            return raw, event.target, list(_raw_headers(event.headers.raw_items()))
+            return raw, event.target, list(_raw_headers(event.headers.raw_items())), True
         if event is not h11.NEED_DATA:
             return None
         try:
@@ -89,3 +90,13 @@ async def read_request(stream: trio.SocketStream) -> RawRequest | None:
 
 def _raw_headers(items: Iterable[tuple[bytes, bytes]]) -> Iterable[tuple[bytes, bytes]]:
     return ((bytes(name), bytes(value)) for name, value in items)
+
+
+def _loosely(raw: bytes) -> RawRequest | None:
+    """Read what h11 refuses, such as a path with a space; None when it has no end."""
+    head, end, _ = raw.partition(b"\r\n\r\n")
+    first, *lines = head.split(b"\r\n")
+    if not end:
+        return None
+    headers = [(name, value.strip(b" ")) for name, _, value in (line.partition(b":") for line in lines)]
+    return raw, first.removeprefix(b"GET ").removesuffix(b" HTTP/1.0"), headers, False

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import socket
 import ssl
 import struct
+from collections.abc import Iterable
 from typing import Any
 
 import trio
@@ -34,6 +36,7 @@ class Peer:
         self.awaited = ""
         """What is being waited for, in words."""
 
+        self.poured = 0
         self._received = bytearray()
         self._ended = False
 
@@ -54,6 +57,12 @@ class Peer:
         self.transcript.remark(f"{self.side.value} half-closes")
         await self.socket_stream.send_eof()
 
+    async def send_last(self, octets: bytes) -> None:
+        """Send octets and the end of file in one packet, so that the target learns of both at once."""
+        self.socket_stream.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, 1)
+        await self.send(octets)
+        await self.close()
+
     async def close(self) -> None:
         """Close, in TLS with close_notify."""
         self.transcript.remark(f"{self.side.value} closes")
@@ -64,6 +73,16 @@ class Peer:
         self.transcript.remark(f"{self.side.value} resets")
         self.socket_stream.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         await trio.aclose_forcefully(self.socket_stream)
+
+    async def pour(self, blocks: Iterable[bytes]) -> None:
+        """Send many octets, which the transcript does not show; `poured` counts them."""
+        self.transcript.remark(f"{self.side.value} begins to send much")
+        try:
+            for block in blocks:
+                await self.stream.send_all(block)
+                self.poured += len(block)
+        except trio.BrokenResourceError:
+            self.transcript.remark(f"{self.side.value}: the connection is gone after {self.poured} octets")
 
     # Receiving.
 
@@ -97,6 +116,23 @@ class Peer:
             if not await self._read():
                 raise Mismatch(f"{count} octets", f"{len(self._received)} octets and the end of file")
         return self._take(count)
+
+    async def soak(self, count: int) -> str:
+        """The SHA-256 of the next `count` octets, not shown in the transcript. Raises Mismatch at the end of file."""
+        digest = hashlib.sha256()
+        left = count
+        while left:
+            octets = self._take(min(left, len(self._received)))
+            try:
+                octets = octets or bytes(await self.stream.receive_some(min(left, READ_SIZE)))
+            except (trio.BrokenResourceError, ssl.SSLError):
+                octets = b""
+            if not octets:
+                raise Mismatch(f"{count} octets", f"{count - left} octets and the end of file")
+            digest.update(octets)
+            left -= len(octets)
+        self.transcript.remark(f"{self.side.value} has received {count} octets")
+        return digest.hexdigest()
 
     async def rest(self) -> bytes:
         """Everything up to the end of file or a reset."""

@@ -30,6 +30,7 @@ SAID = 20  # lines of output in a message
 POLL = 0.01  # seconds between two looks at a starting target
 CONNECTIONS = 16384
 SYSTEM_PATH = "/usr/sbin"  # not on the PATH of everybody
+LONE = "master_process off;\n"
 NGINX_MODULES = ("/usr/lib/nginx/modules/ngx_mail_module.so", "/usr/lib64/nginx/modules/ngx_mail_module.so")
 
 VENDORS = frozenset(
@@ -72,7 +73,9 @@ class AngieLike(Target):
         (directory / "logs").mkdir(parents=True, exist_ok=True)
         places = choose_places(fixture.blocks, directory)
         conf = directory / "mail.conf"
-        conf.write_text(self._preamble.format(prefix=directory) + configuration(fixture, places))
+        # What signals do to a lone process is another question (CORE-78).
+        preamble = self._preamble.replace(LONE, "") if fixture.signals else self._preamble
+        conf.write_text(preamble.format(prefix=directory) + configuration(fixture, places))
         words = [word.format(prefix=directory, conf=conf) for word in self._template]
         output = directory / "output"
         with output.open("wb") as sink:
@@ -80,7 +83,7 @@ class AngieLike(Target):
                 process = start(words, sink)
             except OSError as error:
                 raise TargetTrouble(f"{words[0]} cannot be started: {error.strerror}") from error
-        running = _Process(process, places, output)
+        running = _Process(process, places, conf, output)
         patience = HASTE  # an error or an interruption must not wait for the target's farewell
         try:
             await running.wait_until_open(START_PATIENCE * self.patience)
@@ -92,8 +95,10 @@ class AngieLike(Target):
 
 
 class _Process(Running):
-    def __init__(self, process: subprocess.Popen[bytes], places: Mapping[Block, Place], output: Path) -> None:
-        self.process, self.places, self._output = process, places, output
+    def __init__(
+        self, process: subprocess.Popen[bytes], places: Mapping[Block, Place], conf: Path, output: Path
+    ) -> None:
+        self.process, self.places, self._conf, self._output = process, places, conf, output
 
     def trouble(self) -> str | None:
         if self.process.poll() is None:
@@ -106,6 +111,18 @@ class _Process(Running):
 
     def send_signal(self, number: int) -> None:
         self.process.send_signal(number)
+
+    def reload(self, old: str, new: str) -> None:
+        self._conf.write_text(self._conf.read_text().replace(old, new))
+        self.send_signal(signal.SIGHUP)
+
+    async def logged(self, text: str) -> None:
+        while text not in self._output.read_text(errors="replace"):  # noqa: ASYNC110 (another process writes it)
+            await trio.sleep(POLL)
+
+    async def ended(self) -> None:
+        while self.process.poll() is None:  # noqa: ASYNC110 (nobody tells of the end of a process)
+            await trio.sleep(POLL)
 
     async def wait_until_open(self, patience: float) -> None:
         """Wait until all places accept. Raises TargetTrouble."""
@@ -138,10 +155,6 @@ class _Process(Running):
         self._signal_group(signal.SIGKILL)
         with trio.move_on_after(HASTE):
             await self.ended()
-
-    async def ended(self) -> None:
-        while self.process.poll() is None:  # noqa: ASYNC110 (nobody tells of the end of a process)
-            await trio.sleep(POLL)
 
     def _signal_group(self, number: signal.Signals) -> None:
         with suppress(ProcessLookupError):
@@ -193,6 +206,7 @@ def configuration(fixture: Fixture, places: Mapping[Block, Place]) -> str:
         "mail {",
         "server_name mx.example;",
         f"auth_http 127.0.0.1:{fixture.auth_port}/auth;",
+        fixture.mail,
     ]
     lines += [server_block(fixture, block, place) for block, place in places.items()]
     return "\n".join([*lines, "}", ""])
@@ -206,7 +220,12 @@ def server_block(fixture: Fixture, block: Block, place: Place) -> str:
         "dual": f"[::]:{place.port}",
     }.get(block.address, f"127.0.0.1:{place.port}")
     parameters = " ".join([address, *block.listen.split(), *(["ipv6only=off"] if block.address == "dual" else [])])
-    directives = fixture.files.fill(block.directives, dns=f"127.0.0.1:{fixture.dns_port}")
+    directives = fixture.files.fill(
+        block.directives,
+        dns=f"127.0.0.1:{fixture.dns_port}",
+        auth=f"127.0.0.1:{fixture.auth_port}",
+        auth6=f"[::1]:{fixture.auth6_port}",
+    )
     return f"server {{ listen {parameters}; protocol {block.protocol}; {directives} }}"
 
 
@@ -243,7 +262,7 @@ def _vendor(name: str, binary: str, load: str, more: frozenset[str]) -> AngieLik
         [program, "-p", "{prefix}", "-e", "stderr", "-c", "{conf}"],
         claims=VENDORS | more,
         dialects=frozenset({Level.VENDOR}),
-        preamble=load + "daemon off;\nmaster_process off;\npid {prefix}/pid;\n",
+        preamble=load + "daemon off;\npid {prefix}/pid;\n" + LONE,
         version=output_of([program, "-v"]),
     )
 

@@ -52,7 +52,7 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Files:
-    """The names of files that the directives of a block may speak of, as `{certificate}`."""
+    """The names of files that the directives of a block may speak of, as `{certificate}` or `{auth_unix}`."""
 
     directory: Path
     names: Mapping[str, str] = field(default_factory=dict)
@@ -67,6 +67,7 @@ class Files:
             blob.write_to_path(str(path))
             names[name] = str(path)
 
+        names["auth_unix"] = str(directory / "auth.sock")
         write("ca", authority.cert_pem)
         write("certificate", authority.issue_cert("mx.example", "127.0.0.1", "::1").private_key_and_cert_chain_pem)
         write("other_certificate", authority.issue_cert("other.example").private_key_and_cert_chain_pem)
@@ -104,6 +105,9 @@ class Fixture:
     files: Files
     directory: Path
     main: str = ""
+    mail: str = ""
+    auth6_port: int = 0
+    signals: bool = False  # it will get signals
 
 
 class Running(ABC):
@@ -122,6 +126,14 @@ class Running(ABC):
     @abstractmethod
     def send_signal(self, number: int) -> None:
         """Send the target's main process a signal."""
+
+    @abstractmethod
+    def reload(self, old: str, new: str) -> None:
+        """Replace text in its configuration, and have it reloaded."""
+
+    @abstractmethod
+    async def logged(self, text: str) -> None:
+        """Wait until it has logged this."""
 
     @abstractmethod
     async def ended(self) -> None:

@@ -34,8 +34,8 @@ class External(Target):
         missing = sorted(case.needs - self.claims - {Needs.CONFIGURABLE})
         if missing:
             return f"{self.name} does not claim {', '.join(missing)}"
-        if case.main:
-            return f"{self.name} has no profile with directives of the main context: {case.main}"
+        if around := f"{case.main} {case.mail}".strip():
+            return f"{self.name} has no profile with directives around the server block: {around}"
         if normal(case.block) not in self._profiles:
             return f"{self.name} has no profile for {_shown(case.block)}"
         return None
@@ -79,6 +79,12 @@ class _Elsewhere(Running):
     def send_signal(self, number: int) -> NoReturn:
         raise AssertionError("needs that were not claimed")
 
+    def reload(self, old: str, new: str) -> NoReturn:
+        raise AssertionError("needs that were not claimed")
+
+    async def logged(self, text: str) -> NoReturn:
+        raise AssertionError("needs that were not claimed")
+
     async def ended(self) -> None:
         await trio.sleep_forever()
 
@@ -86,7 +92,8 @@ class _Elsewhere(Running):
 def instructions(descriptor: Descriptor, files: Files) -> str:
     """What to configure, for the proxy as a whole and for each profile."""
     blocks = [block for block, _ in descriptor.profiles.values()]
-    fixture = Fixture(blocks, descriptor.auth_port, descriptor.dns_port, files, descriptor.directory)
+    auth_port, dns_port = descriptor.auth_port, descriptor.dns_port
+    fixture = Fixture(blocks, auth_port, dns_port, files, descriptor.directory, auth6_port=auth_port)
     lines = [
         f"{descriptor.name}: for all profiles",
         "  its own name            mx.example",

@@ -176,9 +176,6 @@ def _at(hosts: tuple[str, ...], ports: range) -> tuple[Address, ...]:
 
 # -- listen --------------------------------------------------------------------------------------------------------
 
-NOT_EFFECTIVE_LISTEN = frozenset({b"multipath"})
-"""Parameters of `listen` that are accepted, but whose feature does not exist in this version."""
-
 
 def listen(call: Call) -> tuple[Listen, ...]:
     """`listen ADDRESS [parameters]`, one value per address and port (CORE-4 to CORE-8)."""
@@ -193,8 +190,6 @@ def listen(call: Call) -> tuple[Listen, ...]:
     found = Listen(url.addresses[0], call.where)
     for parameter in call.words[1:]:
         found = _with_parameter(found, parameter)
-        if parameter in NOT_EFFECTIVE_LISTEN:
-            call.not_yet(printable(parameter))
     return tuple(replace(found, address=address) for address in url.addresses)
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 from refproxy.config.addresses import UrlFault, parse_url
-from refproxy.config.settings import LogLevel, LogSettings
+from refproxy.config.settings import LogFilter, LogLevel, LogMatch, LogSettings
 from refproxy.config.tree import printable
 from refproxy.config.values import Call, bad
 from refproxy.errors import ConfigError
@@ -19,30 +20,30 @@ FACILITIES = (
     b"local0 local1 local2 local3 local4 local5 local6 local7"
 ).split()
 SEVERITIES = b"emerg alert crit error warn notice info debug".split()
-FILTER_TYPES = re.compile(rb"[a-z_]+:", re.IGNORECASE)
-RATE = re.compile(rb"([0-9]+)(m/s)?")
+FILTER = re.compile(rb"([a-z_]+):([=~]?)(.*)", re.DOTALL)
+FILTER_SUBJECTS = ("tag", "message", "logline", "client", "server", "starttls", "login", "upstream")
+RATE = re.compile(rb"([0-9]{1,9})(?:m/s)?")
 
 
 def error_log(call: Call) -> tuple[LogSettings]:
     """`error_log DEST [LEVEL] [format=...] [filter=...] [rate=...]`."""
     destination = _destination(call)
     level: LogLevel | None = None
-    json = False
+    found = LogSettings(destination)
     for word in call.words[1:]:
         name, equals, value = word.partition(b"=")
         match name:
             case b"format" if equals and value in (b"default", b"json"):
-                json = value == b"json"
+                found = replace(found, json=value == b"json")
             case b"filter" if equals:
-                _check_filter(value)
-                call.not_yet("filter=")
-            case b"rate" if equals and RATE.fullmatch(value):
-                call.not_yet("rate=")
+                found = replace(found, filter=_filter(value))
+            case b"rate" if equals and (match := RATE.fullmatch(value)):
+                found = replace(found, rate=int(match[1]) or None)
             case b"format" | b"rate" if equals:
                 raise bad(f'invalid parameter "{printable(word)}"', word, "format=default, format=json or rate=N")
             case _:
                 level = _level(word, level)
-    return (LogSettings(destination, LogLevel.ERROR if level is None else level, json),)
+    return (found if level is None else replace(found, level=level),)
 
 
 def _level(word: bytes, before: LogLevel | None) -> LogLevel:
@@ -55,9 +56,20 @@ def _level(word: bytes, before: LogLevel | None) -> LogLevel:
     return level
 
 
-def _check_filter(value: bytes) -> None:
-    if not FILTER_TYPES.match(value):
+def _filter(value: bytes) -> LogFilter:
+    """`TYPE:PATTERN`, `TYPE:=EXACT` or `TYPE:~REGEX` (CORE-28)."""
+    match = FILTER.fullmatch(value)
+    if match is None:
         raise bad(f'missing filter type in "{printable(value)}"', value, "TYPE:PATTERN")
+    subject, how, pattern = (part.decode("utf-8", "surrogateescape") for part in match.groups())
+    if subject not in FILTER_SUBJECTS:
+        raise bad(f'unknown filter type "{printable(match[1])}"', value, ", ".join(FILTER_SUBJECTS))
+    if LogMatch(how) is LogMatch.REGEX:
+        try:
+            re.compile(pattern)
+        except re.error as error:
+            raise bad(f'invalid regular expression in "{printable(value)}": {error}', value, "TYPE:~REGEX") from error
+    return LogFilter(subject, LogMatch(how), pattern)
 
 
 def _destination(call: Call) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import resource
 from dataclasses import dataclass, field
-from enum import Enum
+from enum import Enum, IntEnum
 from ipaddress import IPv4Network, IPv6Network
 
 PAGE = resource.getpagesize()
@@ -71,7 +71,7 @@ class VerifyClient(Enum):
     OPTIONAL_NO_CA = "optional_no_ca"
 
 
-class LogLevel(Enum):
+class LogLevel(IntEnum):
     """Severity of `error_log`, ascending."""
 
     DEBUG = 0
@@ -243,13 +243,41 @@ class ResolverSettings:
     timeout: float | None = 30.0
 
 
+class LogMatch(Enum):
+    """How the pattern of a log filter is compared (CORE-28)."""
+
+    PART = ""
+    EXACT = "="
+    REGEX = "~"
+
+
+@dataclass(frozen=True, slots=True)
+class LogFilter:
+    """`filter=SUBJECT:PATTERN` of `error_log`: what is written at all.
+
+    The subject is `tag`, `message`, `logline` (the whole line) or the name of a property such as `client`.
+    """
+
+    subject: str
+    match: LogMatch
+    pattern: str
+
+    def __str__(self) -> str:
+        return f"{self.subject}:{self.match.value}{self.pattern}"
+
+
 @dataclass(frozen=True, slots=True)
 class LogSettings:
-    """One `error_log` destination (CORE-26 to CORE-28): `stderr`, `syslog:…` or an absolute file name."""
+    """One `error_log` destination (CORE-26 to CORE-28): `stderr`, `syslog:…` or an absolute file name.
+
+    `rate` is messages in a second, None for any number.
+    """
 
     destination: str
     level: LogLevel = LogLevel.ERROR
     json: bool = False
+    filter: LogFilter | None = None
+    rate: int | None = 1000
 
 
 @dataclass(frozen=True, slots=True)

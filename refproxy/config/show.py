@@ -17,6 +17,7 @@ from refproxy.config.settings import (
     AuthHttp,
     KeepAlive,
     Listen,
+    LogFilter,
     LogLevel,
     LogSettings,
     Mechanism,
@@ -144,8 +145,7 @@ def words(value: object) -> list[bytes]:
         case ProxyHeader():
             return value.value.encode().split()
         case LogSettings():
-            format_word = [b"format=json"] if value.json else []
-            return [os.fsencode(value.destination), level_name(value.level).encode(), *format_word]
+            return log_words(value)
     return [os.fsencode(word(value))]
 
 
@@ -202,6 +202,15 @@ def keepalive(value: KeepAlive | bool) -> str:
     return ":".join("" if part is None else str(part) for part in (value.idle, value.interval, value.count))
 
 
+def log_words(log: LogSettings) -> list[bytes]:
+    usual = LogSettings(log.destination)
+    text = [log.destination, level_name(log.level)]
+    text += ["format=json"] if log.json else []
+    text += [f"filter={log.filter}"] if log.filter is not None else []
+    text += [f"rate={log.rate or 0}"] if log.rate != usual.rate else []
+    return [os.fsencode(part) for part in text]
+
+
 def level_name(level: LogLevel) -> str:
     return level.name.lower()
 
@@ -224,17 +233,17 @@ def dump_json(settings: Settings) -> str:
 def jsonable(row: Row, value: object) -> object:
     """A value made of what JSON has. Of a group of values only those appear that no other directive sets."""
     match value:
+        case LogLevel():  # an int, too
+            return level_name(value)
         case None | bool() | int() | float():
             return value
         case bytes():
             return printable(value)
-        case LogLevel():
-            return level_name(value)
         case frozenset():
             return [jsonable(row, item) for item in ordered(value)]
         case tuple():
             return [jsonable(row, item) for item in value]
-        case TcpAddress() | UnixAddress() | Where() | IPv4Network() | IPv6Network() | str() | Enum():
+        case TcpAddress() | UnixAddress() | Where() | IPv4Network() | IPv6Network() | LogFilter() | str() | Enum():
             return printable(os.fsencode(word(value)))
     assert dataclasses.is_dataclass(value)
     names = [field.name for field in dataclasses.fields(value)]

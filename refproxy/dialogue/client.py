@@ -9,6 +9,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
+from functools import cache
 
 from refproxy.config.settings import BackendTlsMode, Mechanism, ServerSettings, StartTlsMode
 from refproxy.dialogue.login import Login, Route
@@ -52,11 +53,16 @@ class Client:
     tls: TlsFacts | None = None
 
 
+@cache
+def _names_of(mechanisms: frozenset[Mechanism]) -> tuple[bytes, ...]:
+    return tuple(name for name, mechanism in MECHANISMS.items() if mechanism.word in mechanisms)
+
+
 class ClientCore(ABC):
     """A client-facing core. `heard` is the last input as it may be shown; it never holds a secret."""
 
     max_words = 3  # in an answer to a challenge (SASL-13)
-    forbidden_in_credentials = b"\0"
+    forbidden_in_credentials = frozenset(b"\0")
 
     def __init__(self, settings: ServerSettings, client: Client, make_salt: Callable[[], bytes]) -> None:
         self.settings, self.client, self._make_salt = settings, client, make_salt
@@ -236,18 +242,20 @@ class ClientCore(ABC):
 
     # Logging in.
 
-    def advertised(self) -> list[bytes]:
+    def advertised(self) -> tuple[bytes, ...]:
         """The configured SASL mechanisms in their fixed order (SASL-1)."""
-        return [name for name, mechanism in MECHANISMS.items() if mechanism.word in self.configured]
+        return _names_of(self.configured)
 
     def _begin_exchange(self, name: bytes, responses: tuple[bytes, ...]) -> Turn:
         """Run a mechanism; `responses` are the words that came behind its name (SASL-7, SASL-8)."""
         mechanism = MECHANISMS.get(name.upper())
-        if mechanism is None or mechanism.word not in self.configured | ALWAYS_USABLE:
+        if mechanism is None:
+            return self._rejected()
+        if mechanism.word not in self.configured and mechanism.word not in ALWAYS_USABLE:
             return self._rejected()
         if len(responses) > mechanism.initial:
             return self._rejected()
-        self._exchange = SaslExchange(mechanism, self._make_salt())
+        self._exchange = SaslExchange(mechanism, self._make_salt() if mechanism.is_salted else b"")
         self.state = State.SASL
         return self._take_answer(responses[0]) if responses else self._next_challenge()
 
@@ -274,7 +282,7 @@ class ClientCore(ABC):
     def _attempt(self, credentials: Credentials, envelope: Envelope | None = None) -> Turn:
         """Ask the auth server, unless user or password hold octets that could do harm further on."""
         password = credentials.password.reveal() if credentials.password else b""
-        if any(octet in self.forbidden_in_credentials for octet in credentials.user + password):
+        if not self.forbidden_in_credentials.isdisjoint(credentials.user + password):
             return self._rejected()
         self._exchange = None
         self._credentials, self.user = credentials, credentials.user

@@ -13,7 +13,7 @@ from refproxy.dialogue.mechanisms import show_mechanism
 from refproxy.dialogue.turn import Close, End, Line, Next, Octets, Turn
 from refproxy.errors import WireError
 from refproxy.wire.auth_http import Refused, printable
-from refproxy.wire.imap import Command, CommandParser, Literal, is_non_synchronizing
+from refproxy.wire.imap import Command, CommandParser, Literal, announces_literal, is_non_synchronizing
 from refproxy.wire.sasl import Credentials
 from refproxy.wire.secret import Secret
 
@@ -50,7 +50,16 @@ class ImapClient(ClientCore):
 
     def receive(self, octets: bytes) -> Turn:
         self._used += len(octets)
+        if self.state in (State.SASL, State.OAUTH_ERROR) and announces_literal(octets):
+            return self._refuse_literal_answer(octets)
         return super().receive(octets)
+
+    def _refuse_literal_answer(self, line: bytes) -> Turn:
+        """Treat an answer to a challenge that announces a literal as one that gives up (IMAP-54)."""
+        turn = super().receive(b"*\r\n")
+        if is_non_synchronizing(line) and not isinstance(turn.then, Close):
+            return Turn(turn.reply, Close(End.LITERAL_REFUSED))  # its data is on its way (IMAP-25)
+        return turn
 
     def overlong(self, partial: bytes) -> Turn:
         """End the session; the tag is known even from a partial line (IMAP-7)."""

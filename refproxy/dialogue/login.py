@@ -82,7 +82,7 @@ class LoginWalk:
 
     def __init__(self, login: Login, limit: int) -> None:
         self._login, self._limit = login, limit
-        self._position = 0
+        self._position, self._exchange = 0, login.exchanges[0]
         self._received = bytearray()
         self.final: bytes | None = None  # what the client gets, once the login is through
 
@@ -95,10 +95,6 @@ class LoginWalk:
     def room(self) -> int:
         """How many octets may be read before the reply is too long."""
         return self._limit - len(self._received)
-
-    @property
-    def _exchange(self) -> Exchange:
-        return self._login.exchanges[self._position]
 
     def receive(self, octets: bytes | bytearray) -> Send | Encrypt | None:
         """Take octets from the backend. None: wait for more, or done if `final` is set.
@@ -134,12 +130,12 @@ class LoginWalk:
     def _advance(self, length: int) -> Send | None:
         self._position += 1
         if self._position == len(self._login.exchanges):
-            self._position -= 1  # `action` stays that of the last step
             kept = self._received if self._login.replies_to_client else self._received[length:]
             self.final = self._login.success + bytes(kept)
             return None
         # What the backend sent before it was asked cannot be an answer: drop it (PROXY-25).
         self._received.clear()
+        self._exchange = self._login.exchanges[self._position]
         line = self._exchange.send
         if line is None:
             raise BackendFailure(FailureKind.UNUSABLE_CREDENTIALS, "no password for the upstream")

@@ -17,18 +17,21 @@ def _starts_with(*prefixes: bytes) -> Callable[[bytes], bool]:
     return lambda reply: reply.startswith(prefixes)
 
 
+_pop3_ok = _starts_with(b"+OK")
+_POP3_GREETING = Exchange("reading response from upstream", _pop3_ok, pop3.measure_reply)
+_STLS = Exchange("sending STLS to upstream", _pop3_ok, pop3.measure_reply, b"STLS\r\n", "STLS", then_tls=True)
+
+
 def pop3_login(user: bytes, password: Secret, *, starttls: bool = False) -> Login:
     """USER and PASS, whichever way the client came in (PROXY-52 to PROXY-57); before them STLS if wanted (TLS-64)."""
-    ok = _starts_with(b"+OK")
-    stls = Exchange("sending STLS to upstream", ok, pop3.measure_reply, *_line(b"STLS"), then_tls=True)
     return Login(
         (
-            Exchange("reading response from upstream", ok, pop3.measure_reply),
-            *((stls,) if starttls else ()),
-            Exchange("sending user name to upstream", ok, pop3.measure_reply, *_line(b"USER " + user)),
+            _POP3_GREETING,
+            *((_STLS,) if starttls else ()),
+            Exchange("sending user name to upstream", _pop3_ok, pop3.measure_reply, *_line(b"USER " + user)),
             Exchange(
                 "sending password to upstream",
-                ok,
+                _pop3_ok,
                 pop3.measure_reply,
                 b"PASS " + password.reveal() + b"\r\n",
                 "PASS ***",
@@ -38,16 +41,19 @@ def pop3_login(user: bytes, password: Secret, *, starttls: bool = False) -> Logi
     )
 
 
+_IMAP_GREETING = Exchange("reading response from upstream", _starts_with(b"* OK"), imap.measure_line)
+
+
+def _imap_continues(reply: bytes) -> bool:
+    return imap.last_line(reply).startswith(b"+")
+
+
 def imap_login(tag: bytes, user: bytes, password: Secret, *, starttls: bool = False) -> Login:
     """LOGIN with two synchronizing literals under the client's tag (PROXY-58 to PROXY-65).
 
     Before it STARTTLS if wanted (TLS-64).
     """
     secret = password.reveal()
-    more = _starts_with(b"+")
-
-    def continues(reply: bytes) -> bool:
-        return more(imap.last_line(reply))
 
     def done(reply: bytes) -> bool:
         return imap.last_line(reply).startswith(tag + b" OK")
@@ -56,16 +62,19 @@ def imap_login(tag: bytes, user: bytes, password: Secret, *, starttls: bool = Fa
     start_tls = Exchange("sending STARTTLS to upstream", done, imap.measure_reply, *line, then_tls=True)
     return Login(
         (
-            Exchange("reading response from upstream", _starts_with(b"* OK"), imap.measure_line),
+            _IMAP_GREETING,
             *((start_tls,) if starttls else ()),
             Exchange(
                 "sending LOGIN command to upstream",
-                continues,
+                _imap_continues,
                 imap.measure_reply,
                 *_line(b"%s LOGIN {%d}" % (tag, len(user))),
             ),
             Exchange(
-                "sending user name to upstream", continues, imap.measure_reply, *_line(b"%s {%d}" % (user, len(secret)))
+                "sending user name to upstream",
+                _imap_continues,
+                imap.measure_reply,
+                *_line(b"%s {%d}" % (user, len(secret))),
             ),
             Exchange("sending password to upstream", done, imap.measure_reply, secret + b"\r\n", "***"),
         ),
@@ -94,7 +103,7 @@ class SmtpLogin:
 
     def build(self, user: bytes, password: Secret | None) -> Login:
         """All exchanges; without the password that AUTH needs, its line is missing and the login ends there."""
-        exchanges = [_smtp("reading response from upstream", b"220")]
+        exchanges = [_SMTP_GREETING]
         if self.starttls:
             exchanges += [
                 _smtp("sending HELO/EHLO to upstream", b"250", send=b"EHLO " + self.server_name),
@@ -126,6 +135,9 @@ def _smtp(action: str, *codes: bytes, send: bytes = b"", then_tls: bool = False)
     text = send.removesuffix(b"\r\n")
     line, shown = _line(text) if text else (b"", "")
     return Exchange(action, _replies(*codes), smtp.measure_reply, line, shown, then_tls)
+
+
+_SMTP_GREETING = _smtp("reading response from upstream", b"220")
 
 
 def _auth_plain(user: bytes, password: Secret | None) -> Exchange:

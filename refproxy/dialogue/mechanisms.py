@@ -30,6 +30,11 @@ class SaslMechanism:
     finish: Callable[..., Credentials]
     initial: bool = True
 
+    @property
+    def is_salted(self) -> bool:
+        """Whether a salt is among the challenges."""
+        return None in self.prompts
+
 
 MECHANISMS: dict[bytes, SaslMechanism] = {
     b"PLAIN": SaslMechanism(Mechanism.PLAIN, (b"",), sasl.parse_plain),
@@ -49,7 +54,7 @@ def show_mechanism(name: bytes) -> str:
 
 @dataclass(slots=True)
 class SaslExchange:
-    """One run of a mechanism. `salt` is given to mechanisms that challenge with one."""
+    """One run of a mechanism. `salt` is for mechanisms that challenge with one, see `is_salted`."""
 
     mechanism: SaslMechanism
     salt: bytes
@@ -69,5 +74,5 @@ class SaslExchange:
         self._answers.append(sasl.decode_base64(text))
         if len(self._answers) < len(self.mechanism.prompts):
             return None
-        salts = (self.salt,) if None in self.mechanism.prompts else ()
+        salts = (self.salt,) if self.mechanism.is_salted else ()
         return self.mechanism.finish(*self._answers, *salts)

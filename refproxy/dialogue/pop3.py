@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from refproxy.config.settings import POP3_COMMAND_LIMIT, Mechanism, ServerSettings
 from refproxy.dialogue.client import MASK, Client, ClientCore, State
@@ -26,7 +26,7 @@ INTERNAL_ERROR = b"-ERR internal server error\r\n"
 class Pop3Client(ClientCore):
     """One POP3 client before its login; COMMANDS is the state machine."""
 
-    forbidden_in_credentials = b"\0\r\n"  # they would be written raw into USER and PASS (POP3-Q1)
+    forbidden_in_credentials = frozenset(b"\0\r\n")  # they would be written raw into USER and PASS (POP3-Q1)
 
     def __init__(self, settings: ServerSettings, client: Client, make_salt: Callable[[], bytes]) -> None:
         super().__init__(settings, client, make_salt)
@@ -155,7 +155,7 @@ COMMANDS: dict[State, dict[bytes, Rule]] = {
 """What is legal where (POP3-20, POP3-31); everything else is rejected and leads back to COMMAND."""
 
 
-def _multi_line(status: bytes, lines: list[bytes]) -> bytes:
+def _multi_line(status: bytes, lines: Iterable[bytes]) -> bytes:
     return b"".join([line + b"\r\n" for line in (status, *lines, b".")])
 
 

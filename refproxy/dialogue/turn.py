@@ -35,6 +35,7 @@ class End(Enum):
     CERTIFICATE_REFUSED = "client certificate refused"
     SHUTDOWN = "shutdown timeout"
     PROXIED = "proxied session done"
+    PROXIED_TIMED_OUT = "proxied session timed out"
     INTERNAL_ERROR = "internal error"
 
 

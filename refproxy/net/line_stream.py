@@ -6,6 +6,7 @@ import trio
 
 from refproxy.errors import PeerError, Side
 from refproxy.net.closing import close_at_once
+from refproxy.net.reset_watch import ResetCancels
 from refproxy.net.tls.stream import TlsStream
 
 __all__ = ["LineStream", "Overlong"]
@@ -27,11 +28,15 @@ class Overlong(Exception):
 class LineStream:
     """Reads ahead at most `capacity` octets; no need asks for more.
 
-    A reset raises PeerError; an end of file is an ordinary answer (None).
+    A reset raises PeerError; an end of file is an ordinary answer (None). `reset_cancels`, where the connection has it,
+    notices a reset without reading; `wait_reset` is for all others.
     """
 
-    def __init__(self, stream: trio.abc.HalfCloseableStream, capacity: int) -> None:
+    def __init__(
+        self, stream: trio.abc.HalfCloseableStream, capacity: int, reset_cancels: ResetCancels | None = None
+    ) -> None:
         self.stream = stream
+        self.reset_cancels = reset_cancels
         self._capacity = capacity
         self._buffer = bytearray()
         self._searched = 0  # octets at the start of the buffer known to hold no line end

@@ -6,6 +6,7 @@ import errno
 import os
 import socket
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -13,11 +14,13 @@ import trio
 
 from refproxy.config.settings import Address, KeepAlive, Listen, ServerSettings, Settings, TcpAddress, UnixAddress
 from refproxy.errors import ConfigError
+from refproxy.net.socket_stream import send_without_delay
 
-__all__ = ["Endpoint", "Listener", "local_address", "open_listeners", "peer_address"]
+__all__ = ["Endpoint", "Listener", "open_listeners"]
 
 BIND_ATTEMPTS = 5  # CORE-10
 BIND_PAUSE = 0.5  # seconds
+IPPROTO_MPTCP = 262  # Linux; the module socket has no name for it
 WILDCARDS = ("0.0.0.0", "::")  # noqa: S104  # what an operator's `listen 25` means
 
 
@@ -44,14 +47,30 @@ class Listener:
         """The endpoint that a connection to the local address belongs to."""
         return self.endpoints.get(local) or self.endpoints[self.address]
 
-    async def accept(self) -> socket.socket:
-        """Return the next client's socket. Raises OSError, also for a client that gave up meanwhile."""
-        await trio.lowlevel.checkpoint()  # a flood of connections must not keep the sessions from running
+    async def accept(self) -> tuple[socket.socket, Address]:
+        """Return the next client's socket and address. Raises OSError, also for a client that gave up meanwhile.
+
+        Always waits first: one call that did not wait would be a turn saved, but a flood of connections must not keep
+        the sessions from running.
+        """
         while True:
+            await trio.lowlevel.wait_readable(self.sock)
             try:
-                return self.sock.accept()[0]
+                sock, name = self.sock.accept()
             except BlockingIOError:
-                await trio.lowlevel.wait_readable(self.sock)
+                continue  # another worker was quicker
+            if isinstance(self.address, TcpAddress):
+                send_without_delay(sock)
+            return sock, self._address(name)
+
+    def local_address(self, sock: socket.socket) -> Address:
+        """The address that a client connected to. Raises OSError when the connection is gone already."""
+        return self._address(sock.getsockname())
+
+    def _address(self, name: tuple[str, int] | str) -> Address:
+        return (
+            UnixAddress(str(name)) if isinstance(self.address, UnixAddress) else TcpAddress(str(name[0]), int(name[1]))
+        )
 
     def close(self) -> None:
         """Close the socket, and remove a UNIX socket's file (CORE-9)."""
@@ -120,7 +139,7 @@ def _bind_once(listen: Listen) -> socket.socket:
             family, target = socket.AF_UNIX, path
         case TcpAddress(host, port):
             family, target = (socket.AF_INET6 if ":" in host else socket.AF_INET), (host, port)
-    sock = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+    sock = _make_socket(family, multipath=listen.multipath and family != socket.AF_UNIX)
     try:
         if family != socket.AF_UNIX:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -141,6 +160,18 @@ def _bind_once(listen: Listen) -> socket.socket:
     return sock
 
 
+def _make_socket(family: int, *, multipath: bool) -> socket.socket:
+    """A stream socket, for several paths if that is wanted and the kernel knows how; if not, a plain one does as well.
+
+    Clients without MPTCP notice no difference, so a kernel that lacks it is no reason not to start (CORE-6).
+    """
+    kind = socket.SOCK_STREAM | socket.SOCK_NONBLOCK
+    if multipath:
+        with suppress(OSError):
+            return socket.socket(family, kind, IPPROTO_MPTCP)
+    return socket.socket(family, kind)
+
+
 def _set_keepalive(sock: socket.socket, keepalive: KeepAlive | bool | None) -> None:
     if keepalive is None:
         return
@@ -154,17 +185,3 @@ def _set_keepalive(sock: socket.socket, keepalive: KeepAlive | bool | None) -> N
         for option, value in options.items():
             if value is not None:
                 sock.setsockopt(socket.IPPROTO_TCP, option, value)
-
-
-def local_address(sock: socket.socket) -> Address:
-    """The address that a client connected to."""
-    return _address(sock.family, sock.getsockname())
-
-
-def peer_address(sock: socket.socket) -> Address:
-    """The client's address. Raises OSError when the client is gone already."""
-    return _address(sock.family, sock.getpeername())
-
-
-def _address(family: int, name: tuple[str, int] | str) -> Address:
-    return UnixAddress(str(name)) if family == socket.AF_UNIX else TcpAddress(str(name[0]), int(name[1]))

@@ -30,6 +30,7 @@ from refproxy.observe.events import (
     TlsStarted,
     WentWrong,
 )
+from refproxy.observe.log_filter import RateLimit, fits
 from refproxy.wire.auth_http import printable
 
 __all__ = ["Entry", "Log", "format_json", "format_text", "messages_of", "open_log"]
@@ -74,18 +75,35 @@ class Log:
     ) -> None:
         self.wants_lines = wants_lines
         self._main_logs, self._handlers, self._clock = main_logs, handlers, clock
+        self._limits: dict[LogSettings, RateLimit] = {}
 
     def __call__(self, event: Event) -> None:
         """Write the event wherever its level is wanted."""
-        session, level = event.session, event.level.value
+        session, level = event.session, event.level
         logs = self._main_logs if session is None else session.settings.error_logs
-        wanting = [log for log in logs if level >= log.level.value]
+        wanting = [log for log in logs if level >= log.level]
         if not wanting:
             return
         for entry in self._entries(event):
             for log in wanting:
-                line = format_json(entry) if log.json else format_text(entry)
-                self._handlers[log.destination].handle(_record(entry.level, line))
+                self._write(log, entry)
+
+    def _write(self, log: LogSettings, entry: Entry) -> None:
+        """Write an entry, unless filter or rate of the log keep it out."""
+        line = format_json(entry) if log.json else format_text(entry)
+        if log.filter is not None:
+            tags, properties = _tags(entry.session), dict(_properties(entry.session))
+            if not fits(log.filter, entry.message, line, tags, properties):
+                return
+        if log.rate is not None:
+            limit = self._limits.setdefault(log, RateLimit(log.rate))
+            if not limit.takes(entry.time):
+                return
+            if dropped := limit.take_dropped():
+                told = Entry(entry.time, LogLevel.WARN, f"{dropped} messages were over the rate of the log")
+                note = format_json(told) if log.json else format_text(told)
+                self._handlers[log.destination].handle(_record(told.level, note))
+        self._handlers[log.destination].handle(_record(entry.level, line))
 
     def reopen(self) -> None:
         """Open the files anew, after they were moved away. One that cannot be opened stays as it is, and says so."""
@@ -162,8 +180,12 @@ def format_json(entry: Entry) -> str:
     if session:
         action = {"action": session.action} if entry.with_action else {}
         line["mail"] = action | dict(_properties(session))
-        line["tags"] = ["mail", *session.settings.log_tags]
+        line["tags"] = _tags(session)
     return json.dumps(line, separators=(",", ":"))
+
+
+def _tags(session: SessionInfo | None) -> list[str]:
+    return ["mail", *session.settings.log_tags] if session else []
 
 
 def _properties(session: SessionInfo | None) -> Iterator[tuple[str, str]]:

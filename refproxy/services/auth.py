@@ -55,7 +55,9 @@ async def ask_auth_server(
         if isinstance(verdict, Refused):
             return verdict
         if isinstance(verdict, Accepted):
-            return _usable(_completed(verdict, user, password), request, settings, names_allowed=names_allowed)
+            if user is not None or password is not None:
+                verdict = _completed(verdict, user, password)
+            return _usable(verdict, request, settings, names_allowed=names_allowed)
         user = user if verdict.user is None else verdict.user
         password = password if verdict.password is None else verdict.password
         request = _renewed(request, verdict)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from contextlib import suppress
 from dataclasses import dataclass, field
-from ipaddress import AddressValueError, IPv4Address, IPv6Address
+from ipaddress import AddressValueError, IPv6Address
 
 from refproxy.config.settings import BackendTlsMode, MailProtocol
 from refproxy.errors import WireError
@@ -268,7 +268,7 @@ def parse_backend_address(server: bytes, port: bytes) -> tuple[str, int]:
 def _maybe_ip(server: bytes) -> str | None:
     if _IPV4.fullmatch(server):
         octets = [int(part) for part in server.split(b".")]
-        return str(IPv4Address(bytes(octets))) if max(octets) <= 255 and min(octets) < 255 else None
+        return ".".join(map(str, octets)) if max(octets) <= 255 and min(octets) < 255 else None
     if b":" in server and b"%" not in server:
         with suppress(AddressValueError, UnicodeDecodeError):
             return str(IPv6Address(server.decode("ascii")))
@@ -300,5 +300,7 @@ def parse_backend_tls(value: bytes | None) -> BackendTlsMode | None:
 
 def printable(octets: bytes, limit: int = 80) -> str:
     r"""Octets as one harmless line of text: control and 8-bit octets as `\xNN`, cut at `limit`."""
+    if len(octets) <= limit and octets.isascii() and (text := octets.decode("ascii")).isprintable():
+        return text
     text = "".join(chr(octet) if 0x20 <= octet < 0x7F else f"\\x{octet:02x}" for octet in octets[:limit])
     return text + ("..." if len(octets) > limit else "")

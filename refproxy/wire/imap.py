@@ -15,6 +15,7 @@ __all__ = [
     "Command",
     "CommandParser",
     "Literal",
+    "announces_literal",
     "is_negative",
     "is_non_synchronizing",
     "last_line",
@@ -125,6 +126,11 @@ def tag_of(line: bytes) -> bytes:
 def is_non_synchronizing(line: bytes) -> bool:
     """Whether a refused line announces literal data that the client sends without waiting (IMAP-25)."""
     return line.rstrip(b"\r\n").endswith(b"+}")
+
+
+def announces_literal(line: bytes) -> bool:
+    """Whether a line ends with the announcement of a literal, of either kind."""
+    return _LITERAL.search(line) is not None
 
 
 def measure_line(received: bytes | bytearray) -> int | None:

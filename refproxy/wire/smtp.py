@@ -52,9 +52,9 @@ def measure_reply(received: bytes | bytearray) -> int | None:
 
 
 def is_reply(reply: bytes) -> bool:
-    """Whether every line carries the same three-digit code (RFC 5321 section 4.2.1)."""
-    lines = reply.split(b"\r\n")[:-1]
-    return _CODE.match(reply) is not None and all(line[:3] == reply[:3] for line in lines)
+    """Whether every line of a complete reply carries the same three-digit code (RFC 5321 section 4.2.1)."""
+    code = reply[:3]
+    return _CODE.fullmatch(code) is not None and reply.count(b"\r\n" + code) + 1 == reply.count(b"\r\n")
 
 
 def is_negative(reply: bytes) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from ipaddress import IPv6Address, ip_address
 
 __all__ = ["TEMPUNAVAIL", "UNAVAILABLE", "decode_xtext", "encode_xtext", "format_xclient"]
 
@@ -36,7 +35,7 @@ def format_xclient(client_ip: str | None, login: bytes, name: bytes) -> bytes:
     """
     if client_ip is None:
         address = UNAVAILABLE
-    elif isinstance(ip_address(client_ip), IPv6Address):
+    elif ":" in client_ip:
         address = b"IPV6:" + client_ip.encode("ascii")
     else:
         address = client_ip.encode("ascii")

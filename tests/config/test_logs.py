@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from refproxy.config.logs import error_log
-from refproxy.config.settings import LogLevel, LogSettings, Where
+from refproxy.config.settings import LogFilter, LogLevel, LogMatch, LogSettings, Where
 from refproxy.config.values import Call, Site
 from refproxy.errors import ConfigError
 
@@ -62,6 +62,11 @@ def test_syslog_takes_these_parameters(destination: str) -> None:
         ("stderr format=xml", 'invalid parameter "format=xml"'),
         ("stderr rate=fast", 'invalid parameter "rate=fast"'),
         ("stderr filter=foo", 'missing filter type in "foo"'),
+        ("stderr filter=foo:x", 'unknown filter type "foo"'),
+        (
+            "stderr filter=tag:~(",
+            'invalid regular expression in "tag:~(": missing ), unterminated subpattern at position 0',
+        ),
         ("memory:32m", "refproxy keeps no logs in memory"),
         ("syslog:", 'unknown syslog parameter ""'),
         ("syslog:foo,server=127.0.0.1", 'unknown syslog parameter "foo"'),
@@ -82,8 +87,11 @@ def test_error_log_refuses_other_words(words: str, text: str) -> None:
     assert caught.value.text == text
 
 
-def test_parameters_without_effect_are_noted() -> None:
-    """CORE-28."""
-    statement = call("stderr filter=tag:x rate=10 rate=5m/s")
-    error_log(statement)
-    assert list(statement.site.notes.later) == ["error_log … filter=", "error_log … rate="]
+def test_filters_and_rates_are_read() -> None:
+    """CORE-28: of several the last one counts."""
+    (found,) = error_log(call("stderr filter=tag:x rate=10 rate=5m/s"))
+    assert (found.filter, found.rate) == (LogFilter("tag", LogMatch.PART, "x"), 5)
+    (found,) = error_log(call("stderr filter=login:~^ann@ rate=0 info"))
+    assert (found.filter, found.rate) == (LogFilter("login", LogMatch.REGEX, "^ann@"), None)
+    (found,) = error_log(call("stderr filter=message:=done"))
+    assert (str(found.filter), found.rate) == ("message:=done", 1000)

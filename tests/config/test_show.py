@@ -115,7 +115,9 @@ def test_a_dump_as_json_has_plain_values(tmp_path: Path) -> None:
         "status_zone": "a-zone",
     }
     assert smtp["set_real_ip_from"] == ["10.0.0.0/8", "unix:", "::1/128"]
-    assert smtp["error_log"] == [{"destination": f"{tmp_path}/a.log", "level": "debug", "json": True}]
+    assert smtp["error_log"] == [
+        {"destination": f"{tmp_path}/a.log", "level": "debug", "json": True, "filter": None, "rate": 1000}
+    ]
     assert pop3["resolver"] is None
     assert (smtp["proxy_protocol"], pop3["proxy_protocol"]) == ("v2", "v2 tlv")
     assert (pop3["auth_http"]["addresses"], pop3["auth_http"]["path"]) == (["unix:/tmp/s"], "/x")

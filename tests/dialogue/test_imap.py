@@ -134,6 +134,23 @@ def test_a_refused_non_synchronizing_literal_closes() -> None:
     assert talk.closed
 
 
+@pytest.mark.parametrize("answer", [b"! {9+}", b"AHUAcA== {9+}", b"{9+}"])
+def test_an_answer_with_a_literal_on_its_way_closes(answer: bytes) -> None:
+    """IMAP-54 (ours): nothing behind it is a command."""
+    talk = Talk(IMAP)
+    assert talk.say(b"a AUTHENTICATE PLAIN\r\n") == b"+ \r\n"
+    assert talk.say(answer + b"\r\na LOGOUT\r\n") == BAD
+    assert talk.closed
+    assert talk.attempt is None
+
+
+def test_an_answer_that_announces_a_literal_is_refused() -> None:
+    """IMAP-54 (ours)."""
+    talk = Talk(IMAP)
+    assert talk.say(b"a AUTHENTICATE PLAIN\r\nAHUAcA== {3}\r\nn NOOP\r\n") == b"+ \r\n" + BAD + b"n OK completed\r\n"
+    assert talk.attempt is None
+
+
 def test_logout_says_bye() -> None:
     """IMAP-33."""
     talk = Talk(IMAP)

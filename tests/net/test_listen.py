@@ -74,6 +74,21 @@ async def test_a_reload_takes_over_the_sockets_it_needs() -> None:
     with socket.create_connection(("127.0.0.1", first)):
         after = await open_listeners(settings(TcpAddress("127.0.0.1", second), TcpAddress("127.0.0.1", first)), before)
         with trio.fail_after(5):
-            (await after[1].accept()).close()
+            (await after[1].accept())[0].close()
     for listener in after:
         listener.close()
+
+
+async def test_a_listener_for_several_paths_serves_ordinary_clients_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """CORE-6: where the kernel has no MPTCP, a plain socket takes its place."""
+    for number in (listen.IPPROTO_MPTCP, 9999):
+        monkeypatch.setattr(listen, "IPPROTO_MPTCP", number)
+        port = free_port()
+        base = settings(TcpAddress("127.0.0.1", port))
+        (server,) = base.servers
+        multipath = replace(server, listens=(replace(server.listens[0], multipath=True),))
+        (listener,) = await open_listeners(replace(base, servers=(multipath,)))
+        try:
+            socket.create_connection(("127.0.0.1", port)).close()
+        finally:
+            listener.close()

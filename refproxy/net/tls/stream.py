@@ -18,7 +18,7 @@ from OpenSSL import SSL
 
 from refproxy.net.socket_stream import SocketStream
 
-__all__ = ["HandshakeFailed", "TlsStream", "openssl_reason"]
+__all__ = ["RECORD_SIZE", "HandshakeFailed", "TlsStream", "openssl_reason"]
 
 T = TypeVar("T")
 RECORD_SIZE = 16384
@@ -52,16 +52,18 @@ class TlsStream(trio.abc.HalfCloseableStream):
     that ends without close_notify is at its end of file: mail clients do that, and the protocols know where they end.
     """
 
+    __slots__ = ("_carrier", "_is_unfair", "connection", "transport")
+
     def __init__(self, transport: trio.abc.Stream, make: Callable[[Any], SSL.Connection]) -> None:
         self.transport = transport
         if isinstance(transport, SocketStream):
             self.connection = make(transport.socket)
             self._carrier: _Carrier = _OnSocket(transport)
-            self._be_fair = transport.be_fair
+            self._is_unfair = transport.is_unfair
         else:
             self.connection = make(None)
             self._carrier = _OverStream(transport, self.connection)
-            self._be_fair = trio.lowlevel.checkpoint
+            self._is_unfair = _always
 
     @property
     def version(self) -> str:
@@ -83,9 +85,58 @@ class TlsStream(trio.abc.HalfCloseableStream):
         except SSL.Error as error:
             raise HandshakeFailed(f"SSL_do_handshake() failed ({openssl_reason(error)})") from error
 
+    @property
+    def is_on_socket(self) -> bool:
+        """Whether there is a socket underneath, so that `fileno`, `receive_now` and `send_now` are of use."""
+        return isinstance(self.transport, SocketStream)
+
+    @property
+    def has_decrypted(self) -> bool:
+        """Whether octets wait inside that the socket knows nothing of."""
+        return self.connection.pending() > 0
+
+    def fileno(self) -> int:
+        """The descriptor of the socket, for a set of them to wait on."""
+        assert isinstance(self.transport, SocketStream)
+        return self.transport.fileno()
+
+    def receive_now(self, room: int) -> bytes | None:
+        """Receive at most `room` octets, or None instead of waiting; else as `receive_some`.
+
+        Raises trio.WouldBlock in the rare case that something must be sent first.
+        """
+        self._carrier.check_open()
+        try:
+            return self.connection.recv(room)
+        except SSL.WantReadError:
+            return None
+        except SSL.WantWriteError:
+            raise trio.WouldBlock from None
+        except SSL.ZeroReturnError:
+            return b""
+        except SSL.Error as error:
+            raise trio.BrokenResourceError(openssl_reason(error)) from error
+
+    def send_now(self, octets: bytes) -> int:
+        """Send what can be sent without waiting, and return how much that was; else as `send_all`.
+
+        What was not sent must be sent next, for OpenSSL has begun with it.
+        """
+        self._carrier.check_open()
+        sent = 0
+        try:
+            while sent < len(octets):
+                sent += self.connection.send(memoryview(octets)[sent:])
+        except (SSL.WantWriteError, SSL.WantReadError):
+            return sent
+        except SSL.Error as error:
+            raise trio.BrokenResourceError(openssl_reason(error)) from error
+        return sent
+
     async def receive_some(self, max_bytes: int | None = None) -> bytes:
         """Receive at most `max_bytes` octets, none at the end of file. Raises trio.BrokenResourceError."""
-        await self._be_fair()
+        if self._is_unfair():
+            await trio.lowlevel.checkpoint()
         try:
             return await self._perform(self.connection.recv, min(max_bytes or RECORD_SIZE, RECORD_SIZE))
         except SSL.ZeroReturnError:
@@ -95,7 +146,8 @@ class TlsStream(trio.abc.HalfCloseableStream):
 
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
         """Send everything. Raises trio.BrokenResourceError when the peer is gone."""
-        await self._be_fair()
+        if self._is_unfair():
+            await trio.lowlevel.checkpoint()
         left = memoryview(data)
         try:
             while left:
@@ -111,7 +163,8 @@ class TlsStream(trio.abc.HalfCloseableStream):
 
     async def send_eof(self) -> None:
         """Send close_notify: nothing more will be sent, but the peer may still send (RFC 8446 section 6.1)."""
-        await self._be_fair()
+        if self._is_unfair():
+            await trio.lowlevel.checkpoint()
         try:
             await self._perform(self.connection.shutdown)
             await self._carrier.flush()
@@ -152,6 +205,8 @@ class TlsStream(trio.abc.HalfCloseableStream):
 class _OnSocket:
     """OpenSSL reads and writes the socket itself."""
 
+    __slots__ = ("_transport", "check_open", "wait_input", "wait_room")
+
     def __init__(self, transport: SocketStream) -> None:
         self._transport = transport
         self.check_open = transport.check_open
@@ -164,6 +219,8 @@ class _OnSocket:
 
 class _OverStream:
     """Records go through OpenSSL's memory buffers, and from there through any stream."""
+
+    __slots__ = ("_connection", "_sending", "_transport", "wait_input")
 
     def __init__(self, transport: trio.abc.Stream, connection: SSL.Connection) -> None:
         self._transport, self._connection = transport, connection
@@ -201,6 +258,8 @@ class _Turnstile:
     Trio allows one task only to wait for a socket to become readable, and one for it to become writable.
     """
 
+    __slots__ = ("_done", "_wait")
+
     def __init__(self, wait: Callable[[], Awaitable[None]]) -> None:
         self._wait = wait
         self._done: trio.Event | None = None
@@ -215,6 +274,11 @@ class _Turnstile:
         finally:
             self._done.set()
             self._done = None
+
+
+def _always() -> bool:
+    """Over other streams every call gives a turn, as Trio's own streams do."""
+    return True
 
 
 def openssl_reason(error: SSL.Error) -> str:

@@ -56,7 +56,7 @@ async def test_a_running_proxy_is_judged_and_what_it_has_no_profile_for_is_skipp
     )
     assert by_id["smtp/a/tls"].reason == "myproxy does not claim tls"
     assert by_id["smtp/a/other"].reason == "myproxy has no profile for smtp over ipv4 with the directives 'timeout 1s;'"
-    assert "with directives of the main context: worker_shutdown_timeout 1s;" in by_id["smtp/a/main"].reason
+    assert "with directives around the server block: worker_shutdown_timeout 1s;" in by_id["smtp/a/main"].reason
 
 
 async def test_a_proxy_that_does_not_listen_is_named(tmp_path: Path) -> None:
