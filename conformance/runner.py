@@ -21,6 +21,8 @@ LAST_BREATH = 0.25  # seconds from the end of a target's connections to the end 
 SICK = frozenset({Verdict.FAIL, Verdict.ERROR})
 """Verdicts about a canary that make the rest meaningless."""
 
+OUTLIVED = "which passed before other cases: the target did not stay well"
+
 Tell = Callable[[Finding], None]
 
 
@@ -76,8 +78,8 @@ class Stage:
 def starts(watch: Watch, cases: Sequence[Case], tell: Tell) -> list[list[Stage]]:
     """What to do with the target, one list for each time it is started.
 
-    Nothing comes before the canaries. They come again where most cases were, in the same process: so it is known that
-    it outlived them.
+    Nothing comes before the canaries, nor after them. Those that may share a start come first, because they tell most
+    in the shortest time; canaries see that the process outlived them.
     """
     if not watch.cases:
         return [[Stage(group, tell)] for group in groups(cases)]
@@ -85,7 +87,7 @@ def starts(watch: Watch, cases: Sequence[Case], tell: Tell) -> list[list[Stage]]
     most = Stage([case for case in with_canaries if not is_canary(case)], tell)
     if not others:
         return [[watch.first, most, watch.last]]
-    return [[watch.first], *([Stage(group, tell)] for group in others), [most, watch.last]]
+    return [[watch.first, most, watch.between], *([Stage(group, tell)] for group in others), [watch.last]]
 
 
 def is_canary(case: Case) -> bool:
@@ -94,7 +96,7 @@ def is_canary(case: Case) -> bool:
 
 
 class Watch:
-    """The canaries of the protocols that the cases are about: judged twice, told once."""
+    """The canaries of the protocols that the cases are about: judged again and again, told once."""
 
     def __init__(self, target: Target, cases: Sequence[Case], tell: Tell) -> None:
         protocols = {case.block.protocol for case in cases}
@@ -103,12 +105,18 @@ class Watch:
         self._chosen = {case.id for case in cases}
         self._tell = tell
         self._before: list[Finding] = []
+        self._between: list[Finding] = []
         self._after: list[Finding] = []
 
     @property
     def first(self) -> Stage:
         """The stage before all others."""
         return Stage(self.cases, self._before.append, self._end_first)
+
+    @property
+    def between(self) -> Stage:
+        """A stage behind others; the canaries are not told unless they fail."""
+        return Stage(self.cases, self._between.append, self._end_between)
 
     @property
     def last(self) -> Stage:
@@ -121,6 +129,10 @@ class Watch:
                 sick, running, "so nothing else was judged: the target is not set up as cases expect, or not well"
             )
 
+    def _end_between(self, running: Running) -> None:
+        if sick := [finding for finding in self._between if finding.verdict in SICK]:
+            self._fail(sick, running, OUTLIVED)
+
     def _end_last(self, running: Running) -> None:
         sick = [finding for finding in self._after if finding.verdict in SICK]
         failed = {finding.case.id for finding in sick}
@@ -128,7 +140,7 @@ class Watch:
             if finding.case.id in self._chosen - failed:
                 self._tell(finding)
         if sick:
-            self._fail(sick, running, "after all other cases: the target did not stay well")
+            self._fail(sick, running, OUTLIVED)
 
     def _fail(self, sick: Sequence[Finding], running: Running, meaning: str) -> None:
         sick = sorted(sick, key=lambda finding: finding.case.id)

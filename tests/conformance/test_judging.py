@@ -169,7 +169,18 @@ def test_a_canary_that_fails_first_stops_the_run() -> None:
 def test_a_canary_that_fails_last_is_trouble_too() -> None:
     verdicts, trouble = told(Verdict.PASS, Verdict.FAIL)
     assert sorted(verdict.value for verdict in verdicts) == ["fail", "pass", "pass"]
-    assert "after all other cases: the target did not stay well" in trouble
+    assert "which passed before other cases: the target did not stay well" in trouble
+
+
+def test_a_canary_that_fails_in_between_stops_the_run() -> None:
+    findings: list[Finding] = []
+    watch = Watch(refproxy(), CANARIES, findings.append)
+    watch.first.tell(finding(0, Verdict.PASS))
+    watch.first.end(Well())
+    watch.between.tell(finding(0, Verdict.FAIL))
+    with pytest.raises(TargetTrouble, match="the target did not stay well"):
+        watch.between.end(Well())
+    assert [finding.verdict for finding in findings] == [Verdict.FAIL]
 
 
 def test_canaries_frame_the_run_and_the_cases_that_share_their_start() -> None:
@@ -185,5 +196,5 @@ def test_canaries_frame_the_run_and_the_cases_that_share_their_start() -> None:
         for stages in starts(watch, [common, alone, main], lambda finding: None)
     ]
     canaries = ["one-session"]
-    assert shown == [[canaries], [["main"]], [["alone"]], [["common"], canaries]]
+    assert shown == [[canaries, ["common"], canaries], [["main"]], [["alone"]], [canaries]]
     assert len(starts(watch, [common], lambda finding: None)) == 1
