@@ -67,7 +67,7 @@ class Case:
     needs: frozenset[str] = frozenset()
     level: Level = Level.VENDOR
     deviates: Mapping[str, str] = field(default_factory=dict)
-    limit: float = 10.0  # seconds, before --timeout-scale
+    limit: float = 30.0  # seconds, before --timeout-scale
     main: str = ""
     mail: str = ""
     alone: bool = False
@@ -86,7 +86,7 @@ def case(
     needs: Iterable[str] = (),
     level: Level | None = None,
     deviates: Mapping[str, str] | None = None,
-    limit: float = 10.0,
+    limit: float = 30.0,
     main: str = "",
     mail: str = "",
     alone: bool = False,

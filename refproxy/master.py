@@ -50,11 +50,13 @@ class _Master:
         print_warnings(settings)
         # Handlers come first: a signal during the start must not kill the process half-way.
         with trio.open_signal_receiver(*SIGNALS) as signals:
+            # It reads the certificates: before anybody can connect, and where no nursery wraps its ConfigError.
+            generation = _Generation(settings, open_log(settings))
             self._listeners = await open_listeners(settings)
             try:
                 with _pid_file(settings.pid_file):
                     async with trio.open_nursery() as nursery:
-                        await self._start(_Generation(settings, open_log(settings)), nursery)
+                        await self._start(generation, nursery)
                         _spare_garbage_collection()
                         nursery.start_soon(self._obey, signals, nursery)
             finally:

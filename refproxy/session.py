@@ -114,6 +114,7 @@ class Session:
         # Its deadline is the one clock of the session: what the client may take first, then the relay's idle time.
         self._scope = trio.CancelScope()
         self._is_cut = self._is_relaying = False
+        self._speechless = arrival.listen.ssl  # until the end of the handshake: a word in clear would be no TLS record
 
     async def run(self) -> None:
         """Serve the client to the end. Nothing but cancellation gets past: a defect ends this session alone."""
@@ -198,12 +199,13 @@ class Session:
         """Change to TLS; None when the client could not (TLS-34). The core judges its certificate (TLS-42)."""
         tls, settings = self._server.tls, self._settings
         assert tls is not None, "a server that uses TLS has certificates (TLS-25)"
+        self._speechless = True
         try:
             stream = await tls.accept(self._lines.stream)
         except HandshakeFailed as failed:
             self._events.emit(Noted(self.info, str(failed)))
             return None
-        self._lines.stream = stream
+        self._lines.stream, self._speechless = stream, False
         facts = tls.facts(stream, with_own=settings.proxy.protocol in (ProxyHeader.V2, ProxyHeader.V2_TLV))
         self.info.tls = True
         self._events.emit(TlsStarted(self.info, Side.CLIENT, facts.version, facts.cipher))
@@ -382,8 +384,8 @@ class Session:
         return end.value
 
     async def _farewell(self) -> None:
-        """Tell a client in the dialogue that the session ends; never put words into a relay (PROXY-80)."""
-        if self._core.in_relay:
+        """Tell a client in the dialogue that the session ends; no words into a relay (PROXY-80) or a handshake."""
+        if self._core.in_relay or self._speechless:
             return
         with trio.move_on_after(1, shield=True):
             # The client, gone or broken, may be the very reason for this end.

@@ -11,6 +11,12 @@ from pathlib import Path
 
 import pytest
 
+from refproxy.config.settings import MailProtocol, Settings
+from refproxy.errors import ConfigError
+from refproxy.master import serve
+from tests.pki import Pki
+from tests.proxied import server_settings
+
 pytestmark = pytest.mark.slow
 
 
@@ -138,3 +144,10 @@ def test_thousands_of_hostile_octets_do_not_disturb_a_neighbour(daemon: Daemon) 
         assert neighbour.recv(100) == b"* OK IMAP4 ready\r\n"
         neighbour.sendall(b"a NOOP\r\n")
         assert neighbour.recv(100) == b"a OK completed\r\n"
+
+
+def test_a_certificate_that_goes_during_the_start_is_a_fault_of_the_configuration(pki: Pki) -> None:
+    """TLS-4: it was there when the configuration was read, and is not when it is to be used."""
+    server = server_settings(MailProtocol.IMAP, implicit_tls=True, tls=pki.tls("/nowhere/mx.pem"))
+    with pytest.raises(ConfigError, match="cannot load certificate"):
+        serve(lambda: Settings("mail.conf", (server,)))

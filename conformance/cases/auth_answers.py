@@ -176,9 +176,13 @@ def _size(size: int, outcome: bytes | None) -> Script:
 
 
 for slug, (size, outcome, rules, level) in SIZES.items():
-    case(f"smtp/auth-answer/headers-{slug}", f"{size} octets of headers", rules=rules, block=SHORT, level=level)(
-        _size(size, outcome)
-    )
+    case(
+        f"smtp/auth-answer/headers-{slug}",
+        f"{size} octets of headers",
+        rules=rules,
+        level=level,
+        block=SHORT if level is Level.VENDOR and outcome is ERROR else Block("smtp"),
+    )(_size(size, outcome))
 
 
 @case(

@@ -146,8 +146,8 @@ for protocol in PROTOCOLS:
 
 def _silent(kind: str, step: str, octets: bytes) -> Script:
     async def script(bench: Bench) -> None:
-        client, backend = await login_until(bench, kind, step)
         began = trio.current_time()
+        client, backend = await login_until(bench, kind, step)
         await backend.send(octets)
         await failed(bench, client, backend)
         bench.check_duration("the error", began, 1)
@@ -180,13 +180,13 @@ for kind, rows in SILENT.items():
 
 def _slow(kind: str) -> Script:
     async def script(bench: Bench) -> None:
-        client, backend = await login_until(bench, kind, "greeting")
         began = trio.current_time()
-        await bench.silence(1.5)
+        client, backend = await login_until(bench, kind, "greeting")
+        await bench.silence(2)
         await backend.send(LOGINS[kind][0].reply)
         await backend.until(b"\r\n")
         await failed(bench, client, backend)
-        bench.check_duration("the error", began, 2, 3.2)
+        bench.check_duration("the error", began, 3, 4.7)
 
     return script
 
@@ -215,7 +215,7 @@ for protocol in PROTOCOLS:
         "no reply renews `timeout`: it bounds connect and all replies together",
         rules="PROXY-9",
         directives="timeout",
-        block=login_block(protocol, "timeout 2s;"),
+        block=login_block(protocol, "timeout 3s;"),
     )(_slow(protocol))
     case(
         f"{protocol}/backend-fault/timeout-does-not-reach-into-the-relay",

@@ -71,6 +71,7 @@ for protocol, words in PROTOCOLS.items():
                 rules="PROXY-72 PROXY-73",
                 block=words.block,
                 limit=10 if size < SIZES["64-mib"] else 60,
+                alone=size == SIZES["64-mib"],
             )(_integrity(direction, size))
 
 
@@ -106,6 +107,7 @@ for slow in ("client", "backend"):
         rules="PROXY-74",
         block=PROTOCOLS["imap"].block,
         limit=60,
+        alone=True,
     )(_back_pressure(slow))
 
 

@@ -11,7 +11,16 @@ from dataclasses import dataclass
 from types import TracebackType
 from urllib.parse import unquote_to_bytes
 
-__all__ = ["AuthRequest", "AuthServer"]
+__all__ = ["AuthRequest", "AuthServer", "Route"]
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """Where the auth server sends a client, and whether it says how the proxy has to protect that connection."""
+
+    port: int
+    host: str = "127.0.0.1"
+    ssl: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,19 +38,20 @@ class AuthRequest:
         lines = (line.partition(": ") for line in self.octets.decode("latin-1").split("\r\n")[1:-2])
         return {name: value for name, _, value in lines}
 
-    def credential(self, name: str) -> bytes:
-        """`Auth-User` or `Auth-Pass` without its escaping (AUTH-24)."""
+    def unescaped(self, name: str) -> bytes:
+        """`Auth-User`, `Auth-Pass` or `Auth-SSL-Cert` without its escaping (AUTH-24)."""
         return unquote_to_bytes(self.headers.get(name, "").encode("latin-1"))
 
 
 class AuthServer:
     """Serves in a thread from `with` on.
 
-    `routes` maps a request path and an `Auth-Protocol` value, as in `/plain smtp`, to the port of a backend.
+    `routes` maps a request path and an `Auth-Protocol` value, as in `/plain smtp`, to a backend; with a user at the
+    end, as in `/chosen smtp alice@example.test`, it is for that user only.
     A path `/retry…` refuses with `Auth-Wait: 1`, so that the session goes on. Method `none` is always admitted.
     """
 
-    def __init__(self, users: Mapping[str, str], routes: dict[str, int]) -> None:
+    def __init__(self, users: Mapping[str, str], routes: dict[str, Route]) -> None:
         self.users = users
         self.routes = routes
         self.requests: list[AuthRequest] = []
@@ -77,15 +87,19 @@ class AuthServer:
     def answer(self, request: AuthRequest) -> bytes:
         """The whole HTTP answer to a request."""
         headers = request.headers
-        password = self.users.get(request.credential("Auth-User").decode("utf-8", "replace"))
+        password = self.users.get(request.unescaped("Auth-User").decode("utf-8", "replace"))
         lines = ["HTTP/1.0 200 OK"]
         if not self._admits(request, password):
             lines.append("Auth-Status: Invalid login or password")
             if request.path.startswith("/retry"):
                 lines.append("Auth-Wait: 1")
         else:
-            port = self.routes[f"{request.path} {headers['Auth-Protocol']}"]
-            lines += ["Auth-Status: OK", "Auth-Server: 127.0.0.1", f"Auth-Port: {port}"]
+            wanted = f"{request.path} {headers['Auth-Protocol']}"
+            user = request.unescaped("Auth-User").decode("utf-8")
+            route = self.routes.get(f"{wanted} {user}") or self.routes[wanted]
+            lines += ["Auth-Status: OK", f"Auth-Server: {route.host}", f"Auth-Port: {route.port}"]
+            if route.ssl is not None:
+                lines.append(f"Auth-Server-SSL: {route.ssl}")
             if headers["Auth-Method"] in ("apop", "cram-md5"):
                 lines.append(f"Auth-Pass: {password}")
         return "\r\n".join([*lines, "", ""]).encode("ascii")
@@ -107,4 +121,4 @@ class AuthServer:
                 expected = hashlib.md5(salt + secret, usedforsecurity=False).hexdigest().encode()
             case _:
                 return False
-        return hmac.compare_digest(request.credential("Auth-Pass"), expected)
+        return hmac.compare_digest(request.unescaped("Auth-Pass"), expected)

@@ -9,11 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.interop.auth_server import AuthServer
+from tests.interop.auth_server import AuthServer, Route
+from tests.interop.certificates import Certificates, make_certificates
 from tests.interop.dnsmasq import Dnsmasq, start_dnsmasq
-from tests.interop.dovecot import Dovecot, start_dovecot
+from tests.interop.dovecot import SECURED_ADDRESS, Dovecot, start_dovecot
 from tests.interop.postfix import Postfix, start_postfix
 from tests.interop.proxies import Proxy, start_proxy
+from tests.pki import Pki
 
 StartProxy = Callable[..., Proxy]
 
@@ -51,6 +53,24 @@ def public_directories() -> Iterator[Callable[[], Path]]:
 
 
 @pytest.fixture(scope="session")
+def certificates(pki: Pki) -> Certificates:
+    """The certificates of everybody."""
+    return make_certificates(pki)
+
+
+@pytest.fixture(scope="session")
+def proxy_directories(tmp_path_factory: pytest.TempPathFactory, certificates: Certificates) -> Callable[[], Path]:
+    """Makes directories for configurations of proxies; the certificates are in `tls`."""
+
+    def make() -> Path:
+        path = tmp_path_factory.mktemp("proxy")
+        (path / "tls").symlink_to(certificates.pki.directory)
+        return path
+
+    return make
+
+
+@pytest.fixture(scope="session")
 def auth() -> Iterator[AuthServer]:
     """The auth server. Every backend adds its routes."""
     with AuthServer({**USERS, **STRANGERS}, {}) as server:
@@ -66,37 +86,53 @@ def dnsmasq(public_directories: Callable[[], Path]) -> Iterator[Dnsmasq]:
 
 
 @pytest.fixture(scope="session")
-def dovecot(public_directories: Callable[[], Path], auth: AuthServer) -> Iterator[Dovecot]:
-    """Dovecot; routes `/plain`, `/retry` and `/haproxy` of IMAP and POP3."""
-    running = start_dovecot(public_directories(), USERS)
-    for path in ("/plain", "/retry"):
-        auth.routes[f"{path} imap"] = running.imap
-        auth.routes[f"{path} pop3"] = running.pop3
-    auth.routes["/haproxy imap"] = running.imap_haproxy
-    auth.routes["/haproxy pop3"] = running.pop3_haproxy
+def dovecot(public_directories: Callable[[], Path], auth: AuthServer, certificates: Certificates) -> Iterator[Dovecot]:
+    """Dovecot; routes `/plain`, `/retry`, `/haproxy`, `/tls`, `/tls_haproxy`, `/starttls`, `/chosen` of IMAP and POP3.
+
+    `/chosen` leads each user to a listener of its own, and says how.
+    """
+    running = start_dovecot(public_directories(), USERS, certificates.file("backend"))
+    alice, bob = USERS
+    for protocol in ("imap", "pop3"):
+        plain, tls = running.ports[protocol], running.ports[f"{protocol}_tls"]
+        auth.routes |= {
+            f"/plain {protocol}": Route(plain),
+            f"/retry {protocol}": Route(plain),
+            f"/haproxy {protocol}": Route(running.ports[f"{protocol}_haproxy"]),
+            f"/tls {protocol}": Route(tls),
+            f"/tls_haproxy {protocol}": Route(running.ports[f"{protocol}_tls_haproxy"]),
+            f"/starttls {protocol}": Route(running.ports[f"{protocol}_secured"], SECURED_ADDRESS),
+            f"/chosen {protocol} {alice}": Route(tls, ssl="on"),
+            f"/chosen {protocol} {bob}": Route(plain, ssl="off"),
+        }
     yield running
     running.child.stop()
 
 
 @pytest.fixture(scope="session")
-def postfix(public_directories: Callable[[], Path], auth: AuthServer, dovecot: Dovecot) -> Iterator[Postfix]:
-    """Postfix, which delivers to Dovecot's mailboxes; routes `/xclient`, `/retry`, `/haproxy` and `/strict` of SMTP."""
-    running = start_postfix(public_directories(), USERS, dovecot.homes, dovecot.auth_socket)
-    for path in ("/xclient", "/retry"):
-        auth.routes[f"{path} smtp"] = running.xclient
-    auth.routes["/haproxy smtp"] = running.haproxy
-    auth.routes["/strict smtp"] = running.strict
+def postfix(
+    public_directories: Callable[[], Path], auth: AuthServer, certificates: Certificates, dovecot: Dovecot
+) -> Iterator[Postfix]:
+    """Postfix, which delivers to Dovecot's mailboxes; SMTP routes with the names of its ports, `/retry`, `/chosen`."""
+    running = start_postfix(
+        public_directories(), USERS, dovecot.homes, dovecot.auth_socket, certificates.file("backend")
+    )
+    alice, bob = USERS
+    auth.routes |= {
+        **{f"/{name} smtp": Route(port) for name, port in running.ports.items()},
+        "/retry smtp": Route(running.ports["xclient"]),
+        f"/chosen smtp {alice}": Route(running.ports["starttls"], ssl="starttls"),
+        f"/chosen smtp {bob}": Route(running.ports["xclient"], ssl="off"),
+    }
     yield running
     running.child.stop()
 
 
 @pytest.fixture(scope="module")
-def proxy(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, auth: AuthServer
-) -> Iterator[Proxy]:
+def proxy(request: pytest.FixtureRequest, proxy_directories: Callable[[], Path], auth: AuthServer) -> Iterator[Proxy]:
     """The proxy with the server blocks in the test module's `SERVERS` and the directives in its `COMMON`."""
     servers: Mapping[str, str] = request.module.SERVERS
-    running = start_proxy(tmp_path_factory.mktemp("proxy"), auth.port, servers, getattr(request.module, "COMMON", ""))
+    running = start_proxy(proxy_directories(), auth.port, servers, getattr(request.module, "COMMON", ""))
     yield running
     running.child.stop()
     # A crash is never expected, whatever a test has provoked.

@@ -1,4 +1,4 @@
-"""A real Dovecot for IMAP and POP3, once plain and once behind the PROXY header, and the login service of Postfix."""
+"""A real Dovecot for IMAP and POP3, plain, in TLS and behind the PROXY header, and the login service of Postfix."""
 
 from __future__ import annotations
 
@@ -10,7 +10,19 @@ from pathlib import Path
 
 from tests.interop.processes import Child, find_program, free_port, missing
 
-__all__ = ["Dovecot", "start_dovecot"]
+__all__ = ["SECURED_ADDRESS", "Dovecot", "start_dovecot"]
+
+SECURED_ADDRESS = "127.0.0.3"
+"""Where no login is taken in clear. Dovecot trusts clients of its own address, so it must be one that nobody has."""
+
+LISTENERS = {
+    "": "",
+    "_haproxy": "haproxy = yes",
+    "_tls": "ssl = yes",
+    "_tls_haproxy": "ssl = yes\n    haproxy = yes",
+    "_secured": f"address = {SECURED_ADDRESS}",
+}
+"""What follows the protocol in a listener's name, and its settings."""
 
 CONFIGURATION = """
 base_dir = {directory}/run
@@ -19,7 +31,9 @@ log_path = /dev/stderr
 login_greeting = Dovecot ready.
 listen = 127.0.0.1
 protocols = imap pop3
-ssl = no
+ssl = yes
+ssl_cert = <{certificate}
+ssl_key = <{certificate}
 disable_plaintext_auth = no
 auth_mechanisms = plain login
 auth_failure_delay = 0
@@ -34,29 +48,9 @@ userdb {{
   driver = static
   args = uid=nobody gid=nogroup home={directory}/home/%u
 }}
-service imap-login {{
-  inet_listener imap {{
-    port = {imap}
-  }}
-  inet_listener imaps {{
-    port = 0
-  }}
-  inet_listener imap_haproxy {{
-    port = {imap_haproxy}
-    haproxy = yes
-  }}
-}}
-service pop3-login {{
-  inet_listener pop3 {{
-    port = {pop3}
-  }}
-  inet_listener pop3s {{
-    port = 0
-  }}
-  inet_listener pop3_haproxy {{
-    port = {pop3_haproxy}
-    haproxy = yes
-  }}
+local {secured_address} {{
+  ssl = required
+  disable_plaintext_auth = yes
 }}
 # A failed login must not slow down the next one.
 service anvil {{
@@ -78,15 +72,13 @@ class Dovecot:
 
     child: Child
     directory: Path
-    imap: int
-    imap_haproxy: int
-    pop3: int
-    pop3_haproxy: int
+    ports: Mapping[str, int]
+    """Of each listener: the protocol and a key of LISTENERS, as in `imap_tls`."""
 
-    def wait_for_login(self, service: str, user: str, address: str, since: int) -> None:
-        """Wait until the log says that the user logged in from the address."""
-        pattern = f"{service}-login: Info: Login: user=<{user}>, method=PLAIN, rip={address}, lip=127.0.0.1,"
-        self.child.wait_for(re.escape(pattern), since)
+    def wait_for_login(self, service: str, user: str, address: str, since: int, *, local: str = "127.0.0.1") -> str:
+        """Wait until the log says that the user logged in from the address, and return what else it says."""
+        pattern = f"{service}-login: Info: Login: user=<{user}>, method=PLAIN, rip={address}, lip={local},"
+        return self.child.wait_for(re.escape(pattern), since).partition(pattern)[2]
 
     @property
     def homes(self) -> Path:
@@ -99,7 +91,16 @@ class Dovecot:
         return self.directory / "auth"
 
 
-def start_dovecot(directory: Path, users: Mapping[str, str]) -> Dovecot:
+def service(protocol: str, ports: Mapping[str, int]) -> str:
+    """The part of the configuration about the listeners of a protocol."""
+    lines = [f"service {protocol}-login {{", f"  inet_listener {protocol}s {{\n    port = 0\n  }}"]
+    for suffix, settings in LISTENERS.items():
+        name = protocol + suffix
+        lines.append(f"  inet_listener {name} {{\n    port = {ports[name]}\n    {settings}\n  }}")
+    return "\n".join([*lines, "}", ""])
+
+
+def start_dovecot(directory: Path, users: Mapping[str, str], certificate: str) -> Dovecot:
     """Start Dovecot in an empty directory that everybody may enter. Skips the test where that is not possible."""
     program = find_program("dovecot", "dovecot-core")
     if os.geteuid() != 0:
@@ -109,13 +110,14 @@ def start_dovecot(directory: Path, users: Mapping[str, str]) -> Dovecot:
     homes.chmod(0o777)
     lines = (f"{name}:{password}\n" for name, password in users.items())
     (directory / "users").write_text("".join(lines), encoding="utf-8")
-    ports = {name: free_port() for name in ("imap", "imap_haproxy", "pop3", "pop3_haproxy")}
+    ports = {protocol + suffix: free_port() for protocol in ("imap", "pop3") for suffix in LISTENERS}
     configuration = directory / "dovecot.conf"
-    configuration.write_text(CONFIGURATION.format(directory=directory, **ports))
+    settings = CONFIGURATION.format(directory=directory, certificate=certificate, secured_address=SECURED_ADDRESS)
+    configuration.write_text(settings + service("imap", ports) + service("pop3", ports))
     child = Child([program, "-F", "-c", configuration])
     try:
-        child.wait_until_listening(*ports.values())
+        child.wait_until_listening(*(port for name, port in ports.items() if not name.endswith("_secured")))
     except BaseException:
         child.stop()
         raise
-    return Dovecot(child, directory, **ports)
+    return Dovecot(child, directory, ports)

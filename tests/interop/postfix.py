@@ -1,4 +1,4 @@
-"""A real Postfix: it takes XCLIENT from 127.0.0.1, the PROXY header, or neither, and delivers to local mailboxes."""
+"""A real Postfix: it takes XCLIENT, the PROXY header, or neither, with and without TLS, and delivers to mailboxes."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import pwd
 import re
 import shutil
 import subprocess
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -42,6 +42,9 @@ smtpd_sasl_path = {auth_socket}
 smtpd_sasl_security_options = noanonymous
 smtpd_error_sleep_time = 0
 smtpd_peername_lookup = no
+smtpd_tls_chain_files = {certificate}
+smtpd_tls_loglevel = 1
+smtp_tls_security_level = none
 """
 
 MASTER = """
@@ -51,6 +54,13 @@ MASTER = """
   -o syslog_name=haproxy -o smtpd_upstream_proxy_protocol=haproxy
 127.0.0.1:{strict} inet n - n - - smtpd
   -o syslog_name=strict
+127.0.0.1:{tls} inet n - n - - smtpd
+  -o syslog_name=tls -o smtpd_tls_wrappermode=yes -o smtpd_authorized_xclient_hosts=127.0.0.1
+127.0.0.1:{tls_haproxy} inet n - n - - smtpd
+  -o syslog_name=tls_haproxy -o smtpd_tls_wrappermode=yes -o smtpd_upstream_proxy_protocol=haproxy
+127.0.0.1:{starttls} inet n - n - - smtpd
+  -o syslog_name=starttls -o smtpd_tls_security_level=encrypt -o smtpd_authorized_xclient_hosts=127.0.0.1
+tlsmgr   unix - - n - 1 tlsmgr
 postlog  unix-dgram n - n - 1 postlogd
 anvil    unix - - n - 1 anvil
 cleanup  unix n - n - 0 cleanup
@@ -69,12 +79,14 @@ virtual  unix - n n - - virtual
 
 @dataclass(frozen=True, slots=True)
 class Postfix:
-    """A running Postfix and its ports: with XCLIENT allowed, behind the PROXY header, with neither."""
+    """A running Postfix and its ports.
+
+    `xclient`, `tls` and `starttls` take XCLIENT from 127.0.0.1, `haproxy` and `tls_haproxy` the PROXY header, `strict`
+    neither. `tls` and `tls_haproxy` begin with TLS, `starttls` takes nothing before STARTTLS, the others know no TLS.
+    """
 
     child: Child
-    xclient: int
-    haproxy: int
-    strict: int
+    ports: Mapping[str, int]
 
     def wait_for_client(self, transcript: str) -> str:
         """What the log says about the client who sent a message. The transcript holds Postfix' reply to the message."""
@@ -98,7 +110,7 @@ def queue_name(transcript: str) -> str:
     return queued[1]
 
 
-def start_postfix(directory: Path, users: Iterable[str], homes: Path, auth_socket: Path) -> Postfix:
+def start_postfix(directory: Path, users: Iterable[str], homes: Path, auth_socket: Path, certificate: str) -> Postfix:
     """Start Postfix in an empty directory that everybody may enter. Skips the test where that is not possible."""
     program = find_program("postfix", "postfix")
     postconf = find_program("postconf", "postfix")
@@ -108,7 +120,7 @@ def start_postfix(directory: Path, users: Iterable[str], homes: Path, auth_socke
     for name in ("etc", "queue", "data"):
         (directory / name).mkdir(mode=0o755)
     shutil.chown(directory / "data", "postfix")
-    ports = {name: free_port() for name in ("xclient", "haproxy", "strict")}
+    ports = {name: free_port() for name in ("xclient", "haproxy", "strict", "tls", "tls_haproxy", "starttls")}
     (directory / "mailboxes").write_text("".join(f"{user} {user}/Maildir/\n" for user in users))
     owner = pwd.getpwnam("nobody")  # as in dovecot.py
     (etc / "main.cf").write_text(
@@ -118,6 +130,7 @@ def start_postfix(directory: Path, users: Iterable[str], homes: Path, auth_socke
             uid=owner.pw_uid,
             gid=owner.pw_gid,
             auth_socket=auth_socket,
+            certificate=certificate,
         )
     )
     (etc / "master.cf").write_text(MASTER.format(**ports))
@@ -132,4 +145,4 @@ def start_postfix(directory: Path, users: Iterable[str], homes: Path, auth_socke
     except BaseException:
         child.stop()
         raise
-    return Postfix(child, **ports)
+    return Postfix(child, ports)

@@ -36,8 +36,12 @@ def find_program(name: str, package: str) -> str:
     return shutil.which(name, path=SYSTEM_PROGRAMS) or missing(f"{name} is not installed (Debian package {package})")
 
 
+_given: set[int] = set()
+"""Ports that somebody was given, who may not listen yet."""
+
+
 def free_port() -> int:
-    """A TCP port of 127.0.0.1 that nothing listens on.
+    """A TCP port of 127.0.0.1 that nothing listens on, and another one at each call.
 
     It is taken from below the range that the kernel gives to outgoing connections, so none of them can take it before
     the server that it is meant for.
@@ -45,10 +49,13 @@ def free_port() -> int:
     lowest_ephemeral = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
     for _ in range(1000):
         port = random.randrange(10000, max(lowest_ephemeral, 20000))  # noqa: S311 (no secret)
+        if port in _given:
+            continue
         try:
             socket.create_server(("127.0.0.1", port)).close()
         except OSError:
             continue
+        _given.add(port)
         return port
     raise AssertionError("no free port")
 
@@ -84,13 +91,17 @@ class Child:
     @property
     def output(self) -> str:
         """Everything said so far."""
-        with self._changed:
-            return "\n".join(self._lines)
+        return self.output_since(0)
 
     def mark(self) -> int:
         """The place in the output that has been reached, for `wait_for(since=…)`."""
         with self._changed:
             return len(self._lines)
+
+    def output_since(self, mark: int) -> str:
+        """Everything said after a place in the output."""
+        with self._changed:
+            return "\n".join(self._lines[mark:])
 
     def wait_for(self, pattern: str, since: int = 0) -> str:
         """Wait for a line of output in which the pattern is found, and return it."""

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import pytest
+
 from tests.interop.processes import Child, find_program, free_port, missing
 
-__all__ = ["Proxy", "start_nginx", "start_proxy", "start_refproxy"]
+__all__ = ["Proxy", "deaf_nginx", "not_with_nginx", "start_nginx", "start_proxy", "start_refproxy"]
 
 MODULES = Path("/usr/lib/nginx/modules")
 
@@ -26,11 +29,23 @@ class Proxy:
 def start_proxy(directory: Path, auth: int, servers: Mapping[str, str], common: str = "") -> Proxy:
     """Start the proxy that the environment chooses.
 
-    `servers` maps a name of the test's own to the directives of a server block, without `listen`; `auth_http` gets the
-    path of the first word of the block, as in `/plain protocol imap;`.
+    `servers` maps a name of the test's own to the directives of a server block; `auth_http` gets the path of the first
+    word of the block, as in `/plain protocol imap;`. The address of `listen` is put in: `/plain listen ssl; …`.
     """
-    name = os.environ.get("REFPROXY_INTEROP_PROXY", "refproxy")
-    return {"refproxy": start_refproxy, "nginx": start_nginx}[name](directory, auth, servers, common)
+    return {"refproxy": start_refproxy, "nginx": start_nginx}[chosen()](directory, auth, servers, common)
+
+
+def chosen() -> str:
+    return os.environ.get("REFPROXY_INTEROP_PROXY", "refproxy")
+
+
+def not_with_nginx(reason: str) -> pytest.MarkDecorator:
+    """Marks what Debian's nginx cannot do."""
+    return pytest.mark.skipif(chosen() == "nginx", reason=reason)
+
+
+deaf_nginx = not_with_nginx("nginx may not see what comes in one segment with the end of the handshake")
+"""Marks tests with clients that do not wait for the greeting in TLS."""
 
 
 def start_refproxy(directory: Path, auth: int, servers: Mapping[str, str], common: str = "") -> Proxy:
@@ -62,7 +77,10 @@ def mail_block(auth: int, servers: Mapping[str, str], common: str) -> tuple[dict
     lines = ["mail {", "server_name mx.example.test;", common]
     for name, block in servers.items():
         path, _, directives = block.partition(" ")
-        lines.append(f"server {{ listen 127.0.0.1:{ports[name]}; auth_http 127.0.0.1:{auth}{path}; {directives} }}")
+        address = f"127.0.0.1:{ports[name]}"
+        directives, listens = re.subn(r"^listen ", f"listen {address} ", directives)
+        listen = "" if listens else f"listen {address};"
+        lines.append(f"server {{ {listen} auth_http 127.0.0.1:{auth}{path}; {directives} }}")
     return ports, "\n".join([*lines, "}", ""])
 
 

@@ -53,7 +53,7 @@ def test_a_login_reaches_dovecot(proxy: Proxy, dovecot: Dovecot, auth: AuthServe
     dovecot.wait_for_login("imap", user, PROXY_ADDRESS, since)
     assert auth.requests[-1].headers["Auth-Protocol"] == "imap"
     assert auth.requests[-1].headers["Client-IP"] == CLIENT_ADDRESS
-    assert auth.requests[-1].credential("Auth-User") == user.encode()
+    assert auth.requests[-1].unescaped("Auth-User") == user.encode()
 
 
 @pytest.mark.parametrize("size", [10, 3_000_000])

@@ -6,18 +6,13 @@ Every session here keeps to rules of class vendor, and to what nginx 1.22 does a
 
 from __future__ import annotations
 
-import base64
-import re
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
-from tests.interop.auth_server import AuthServer
-from tests.interop.clients import LineClient
-from tests.interop.line_backend import LineBackend
-from tests.interop.proxies import Proxy, start_nginx, start_refproxy
+from tests.interop.certificates import Certificates
+from tests.interop.comparison import Sent, World, b64, closing, imap, open_world, plain, pop3, raw, smtp
 
 USERS = {"alice": "secret", "two words": 'pass "word" 100%', "köbi": "grün+weiß="}
 
@@ -36,47 +31,6 @@ SERVERS = {
     "imap": "/plain protocol imap;",
     "imap_all": "/plain protocol imap; imap_auth external cram-md5 login plain; imap_capabilities IMAP4rev1 'X A';",
 }
-
-
-def b64(text: str | bytes) -> bytes:
-    return base64.b64encode(text.encode() if isinstance(text, str) else text)
-
-
-def plain(user: str, password: str) -> bytes:
-    return b64(f"\0{user}\0{password}")
-
-
-@dataclass(frozen=True, slots=True)
-class Sent:
-    """What the client sends, and how its reply ends; without an end the reply is everything up to the end of file."""
-
-    octets: bytes
-    end: bytes | None
-
-
-def smtp(*lines: bytes) -> list[Sent]:
-    return [Sent(b"", rb"\n")] + [Sent(line + b"\r\n", rb"(?m)^\d{3} .*\n\Z") for line in lines]
-
-
-def pop3(*lines: bytes) -> list[Sent]:
-    several = (b"CAPA", b"AUTH")
-    ends = (rb"\n\.\r\n\Z" if line.upper() in several else rb"\n\Z" for line in lines)
-    return [Sent(b"", rb"\n")] + [Sent(line + b"\r\n", end) for line, end in zip(lines, ends, strict=True)]
-
-
-def imap(*lines: bytes) -> list[Sent]:
-    end = rb"(?m)^(\+|\* BAD|[^* ]+ (OK|NO|BAD)).*\n\Z"
-    return [Sent(b"", rb"\n")] + [Sent(line + b"\r\n", end) for line in lines]
-
-
-def closing(conversation: list[Sent]) -> list[Sent]:
-    """The last reply is followed by the end of the connection."""
-    return [*conversation[:-1], Sent(conversation[-1].octets, None)]
-
-
-def raw(*octets: bytes) -> list[Sent]:
-    """Pipelined octets, and everything that comes back."""
-    return [Sent(b"".join(octets), None)]
 
 
 ALICE = plain("alice", "secret")
@@ -178,50 +132,13 @@ SESSIONS: dict[str, tuple[str, list[Sent]]] = {
 }  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
-class World:
-    """Both proxies with the peers that they share."""
-
-    nginx: Proxy
-    refproxy: Proxy
-    auth: AuthServer
-    backends: Sequence[LineBackend]
-
-    def run(self, proxy: Proxy, server: str, conversation: Sequence[Sent]) -> dict[str, list[bytes]]:
-        """What every peer of the proxy saw during one session; random numbers are masked."""
-        before = len(self.auth.requests)
-        with LineClient(proxy.ports[server]) as client:
-            replies = [client.ask(step.octets, step.end or rb"(?!)") for step in conversation]
-        return {
-            "client": [masked(reply) for reply in replies],
-            "auth server": [masked(request.octets) for request in self.auth.requests[before:]],
-            "backend": [line for backend in self.backends for line in backend.taken()],
-        }
-
-
-def masked(octets: bytes) -> bytes:
-    return re.sub(rb"<\d+\.\d+@", b"<RANDOM.TIME@", octets)
-
-
 @pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    with ExitStack() as stack:
-        routes: dict[str, int] = {}
-        backends = []
-        for protocol in ("smtp", "pop3", "imap"):
-            backend = stack.enter_context(LineBackend(protocol))
-            backends.append(backend)
-            routes |= {f"{path} {protocol}": backend.port for path in ("/plain", "/retry")}
-        auth = stack.enter_context(AuthServer(USERS, routes))
-        nginx = start_nginx(tmp_path_factory.mktemp("nginx"), auth.port, SERVERS)
-        stack.callback(nginx.child.stop)
-        refproxy = start_refproxy(tmp_path_factory.mktemp("refproxy"), auth.port, SERVERS)
-        stack.callback(refproxy.child.stop)
-        yield World(nginx, refproxy, auth, backends)
+def world(proxy_directories: Callable[[], Path], certificates: Certificates) -> Iterator[World]:
+    with open_world(proxy_directories, certificates, USERS, SERVERS) as world:
+        yield world
 
 
 @pytest.mark.parametrize("name", SESSIONS)
 def test_a_session_is_the_same_as_with_nginx(world: World, name: str) -> None:
     server, conversation = SESSIONS[name]
-    expected = world.run(world.nginx, server, conversation)
-    assert world.run(world.refproxy, server, conversation) == expected
+    world.compare(server, conversation)

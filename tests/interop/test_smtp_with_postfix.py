@@ -55,7 +55,7 @@ def test_postfix_learns_address_name_and_login_from_xclient(
     )
     assert auth.requests[-1].headers["Auth-Method"] == ("cram-md5" if method == "CRAM-MD5" else "plain")
     assert auth.requests[-1].headers["Client-IP"] == CLIENT_ADDRESS
-    assert auth.requests[-1].credential("Auth-User") == user.encode()
+    assert auth.requests[-1].unescaped("Auth-User") == user.encode()
 
 
 def test_postfix_learns_the_hello_name(proxy: Proxy, postfix: Postfix) -> None:

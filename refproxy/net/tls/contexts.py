@@ -71,8 +71,9 @@ def set_protocols(context: SSL.Context, protocols: frozenset[str], directive: st
     wanted = [version for name, (version, _) in VERSIONS.items() if name in protocols]
     if not wanted:
         raise TlsFault(directive, f"none of {', '.join(sorted(protocols))} exists in the TLS library")
-    context.set_min_proto_version(wanted[0])
-    context.set_max_proto_version(wanted[-1])
+    with blaming(Place(directive), "SSL_CTX_set_min_proto_version()"):
+        context.set_min_proto_version(wanted[0])
+        context.set_max_proto_version(wanted[-1])
     context.set_options(ALWAYS)
     for name, (_, without) in VERSIONS.items():
         if name not in protocols:

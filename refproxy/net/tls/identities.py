@@ -43,19 +43,22 @@ class Identity:
 def load_identity(certificate: str, key: str, passwords: Sequence[bytes], blame: Place, blame_key: Place) -> Identity:
     """Read a certificate and its key, from files or `data:` (TLS-4, TLS-5). Raises TlsFault."""
     failed = f'cannot load certificate "{_shown(certificate)}": '
-    chain = read_pem(certificate, blame, failed)
+    pem = read_pem(certificate, blame, failed + "BIO_new_file()")
     try:
-        leaf, *_ = x509.load_pem_x509_certificates(chain)
-        names = certificates.dns_names(leaf)
-    except ValueError as error:
-        reason = f"PEM_read_bio_X509_AUX() failed (SSL: error:PEM routines::{error})"
+        chain = x509.load_pem_x509_certificates(pem)
+        names, public = certificates.dns_names(chain[0]), chain[0].public_key()
+    except certificates.UNREADABLE as error:
+        reason = f"PEM_read_bio_X509_AUX() failed (SSL: error:PEM routines::{_reason(error, pem)})"
         raise TlsFault(blame.directive, failed + reason, blame.index) from error
     private = _load_key(key, passwords, blame_key)
-    if private.public_key() != leaf.public_key():
+    if private.public_key() != public:
         reason = "(SSL: error:x509 certificate routines::key values mismatch)"
         text = f'SSL_CTX_use_PrivateKey("{_shown(key)}") failed {reason}'
         raise TlsFault(blame_key.directive, text, blame_key.index)
-    return Identity(certificate, chain, names, private)
+    # Without what else is in the file, for that may be the key.
+    return Identity(
+        certificate, b"".join(one.public_bytes(serialization.Encoding.PEM) for one in chain), names, private
+    )
 
 
 def _load_key(source: str, passwords: Sequence[bytes], blame: Place) -> PrivateKey:
@@ -63,15 +66,15 @@ def _load_key(source: str, passwords: Sequence[bytes], blame: Place) -> PrivateK
     failed = f'cannot load certificate key "{_shown(source)}": '
     if source.startswith("engine:"):
         raise TlsFault(blame.directive, failed + "the TLS library has no engines", blame.index)
-    pem = read_pem(source, blame, failed)
-    reason = "no start line"
+    pem = read_pem(source, blame, failed + "BIO_new_file()")
+    reason = ""
     for password in (None, *passwords):
         try:
             key = serialization.load_pem_private_key(pem, password)
         except TypeError:  # encrypted, and this was the try without a pass phrase
             reason = "the key is encrypted, and no ssl_password_file has a pass phrase that fits"
-        except ValueError as error:
-            reason = str(error) if password is None else reason
+        except certificates.UNREADABLE as error:
+            reason = reason or _reason(error, pem)
         else:
             if isinstance(key, PrivateKey):
                 return key
@@ -86,10 +89,11 @@ def use_identity(context: SSL.Context, identity: Identity, blame: Place) -> None
         with _as_file(identity.chain) as name:  # the only way to give each certificate a chain of its own
             context.use_certificate_chain_file(name)
         context.use_privatekey(identity.key)
+        context.check_privatekey()  # both are in the same place
 
 
-def read_pem(source: str, blame: Place, failed: str) -> bytes:
-    """The octets of a file or of a `data:` value. Raises TlsFault, whose text starts with `failed`."""
+def read_pem(source: str, blame: Place, call: str) -> bytes:
+    """The octets of a file or of a `data:` value. Raises TlsFault, which says that `call` failed."""
     if source.startswith("data:"):
         return os.fsencode(source.removeprefix("data:"))
     try:
@@ -97,8 +101,8 @@ def read_pem(source: str, blame: Place, failed: str) -> bytes:
             return file.read()
     except OSError as error:
         number = error.errno or 0
-        reason = f"BIO_new_file() failed (SSL: error:8000{number:04X}:system library::{os.strerror(number)})"
-        raise TlsFault(blame.directive, failed + reason, blame.index) from error
+        reason = f"(SSL: error:8000{number:04X}:system library::{os.strerror(number)})"
+        raise TlsFault(blame.directive, f"{call} failed {reason}", blame.index) from error
 
 
 @contextmanager
@@ -116,6 +120,11 @@ def _as_file(octets: bytes) -> Iterator[str]:
         file.write(octets)
         file.flush()
         yield file.name
+
+
+def _reason(error: Exception, pem: bytes) -> str:
+    """OpenSSL's words for a file that is not PEM at all, else those of cryptography."""
+    return str(error) if b"-----BEGIN " in pem else "no start line"
 
 
 def _shown(source: str) -> str:

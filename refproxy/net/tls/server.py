@@ -12,7 +12,7 @@ from typing import Any
 
 import trio
 from cryptography import x509
-from OpenSSL import SSL
+from OpenSSL import SSL, crypto
 from OpenSSL.crypto import X509StoreFlags
 
 from refproxy.config.settings import MailProtocol, TlsSettings, VerifyClient
@@ -46,8 +46,10 @@ class ServerTls:
         self._settings, self._alpn = settings, protocol.value.encode("ascii")
         self._identities = tuple(_identity(settings, index) for index in range(len(settings.certificates)))
         self._context = self._make_context(self._identities)
-        self._by_name: dict[tuple[Identity, ...], SSL.Context] = {}
-        if len(self._identities) > 1:
+        # All contexts are made now: at a handshake the files may be others, or no longer for this process to read.
+        choices = {self._fitting(name) for identity in self._identities for name in identity.names}
+        self._by_name = {fitting: self._make_context(fitting) for fitting in choices if fitting != self._identities}
+        if self._by_name:
             self._context.set_tlsext_servername_callback(self._choose_by_name)
 
     async def accept(self, transport: trio.abc.Stream) -> TlsStream:
@@ -66,10 +68,10 @@ class ServerTls:
         verdict: Verdict | None = connection.get_app_data()
         code = None if verdict is None else verdict.code
         shown = None
-        if code is not None and (certificate := connection.get_peer_certificate(as_cryptography=True)) is not None:
+        if code is not None and (certificate := connection.get_peer_certificate()) is not None:
             try:
-                shown = certificates.describe(certificate)
-            except ValueError:  # OpenSSL could read it, cryptography cannot: nobody vouches for what it says
+                shown = certificates.describe(crypto.dump_certificate(crypto.FILETYPE_ASN1, certificate))
+            except ValueError:  # OpenSSL could read it, we cannot: nobody vouches for what it says
                 shown, code = ClientCertificate(b"", b"", b"", b"", b"", None), code or UNSPECIFIED
         return TlsFacts(
             version=stream.version,
@@ -95,13 +97,12 @@ class ServerTls:
 
     def _choose_by_name(self, connection: SSL.Connection) -> None:
         name = (connection.get_servername() or b"").decode("ascii", "replace")
-        fitting = tuple(identity for identity in self._identities if certificates.matches(identity.names, name))
-        if not fitting:
-            return
-        if (context := self._by_name.get(fitting)) is None:
-            # There are no more of these than names in our own certificates, whatever clients ask for.
-            context = self._by_name[fitting] = self._make_context(fitting)
-        connection.set_context(context)
+        if (context := self._by_name.get(self._fitting(name))) is not None:
+            connection.set_context(context)
+
+    def _fitting(self, name: str) -> tuple[Identity, ...]:
+        """The identities for a host name. A name `*.PARENT` gives those for a name that nobody has but by `*`."""
+        return tuple(identity for identity in self._identities if certificates.matches(identity.names, name))
 
     def _make_context(self, identities: Sequence[Identity]) -> SSL.Context:
         """A context that accepts clients as one of the identities."""
@@ -181,12 +182,12 @@ def _load_crls(context: SSL.Context, name: str) -> None:
     failed = f'cannot load CRL "{name}": '
     store = context.get_cert_store()
     assert store is not None
-    blocks = PEM_CRL.findall(read_pem(name, Place("ssl_crl"), failed))
+    blocks = PEM_CRL.findall(read_pem(name, Place("ssl_crl"), f"{failed}BIO_new_file()"))
     reason = "no start line"
     try:
         for block in blocks:
             store.add_crl(x509.load_pem_x509_crl(block))
-    except ValueError as error:
+    except (*certificates.UNREADABLE, crypto.Error) as error:
         blocks, reason = [], str(error)
     if not blocks:
         raise TlsFault("ssl_crl", f"{failed}PEM_read_bio_X509_CRL() failed (SSL: error:PEM routines::{reason})")
@@ -198,17 +199,15 @@ PEM_CRL = re.compile(rb"-----BEGIN X509 CRL-----.*?-----END X509 CRL-----", re.D
 
 def _set_dhparam(context: SSL.Context, settings: TlsSettings) -> None:
     if settings.dhparam is not None:
-        read_pem(settings.dhparam, Place("ssl_dhparam"), f'cannot load "{settings.dhparam}": ')
+        read_pem(settings.dhparam, Place("ssl_dhparam"), f'BIO_new_file("{settings.dhparam}")')
         with blaming(Place("ssl_dhparam"), f'PEM_read_bio_DHparams("{settings.dhparam}")'):
             context.load_tmp_dh(settings.dhparam)
 
 
 def _set_groups(context: SSL.Context, settings: TlsSettings) -> None:
     if settings.ecdh_curve != "auto":
-        try:
+        with blaming(Place("ssl_ecdh_curve"), f'SSL_CTX_set1_curves_list("{settings.ecdh_curve}")'):
             set_groups(context, settings.ecdh_curve.encode())
-        except ValueError as error:
-            raise TlsFault("ssl_ecdh_curve", f'SSL_CTX_set1_curves_list("{settings.ecdh_curve}") failed') from error
 
 
 def _set_sessions(context: SSL.Context, settings: TlsSettings) -> None:

@@ -11,12 +11,14 @@ alert to be written while octets are read), so waiting is shared: see _Turnstile
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Any, Protocol, TypeVar
 
 import trio
 from OpenSSL import SSL
 
 from refproxy.net.socket_stream import SocketStream
+from refproxy.net.tls.openssl_gaps import clear_errors
 
 __all__ = ["RECORD_SIZE", "HandshakeFailed", "TlsStream", "openssl_reason"]
 
@@ -38,6 +40,9 @@ class _Carrier(Protocol):
     async def flush(self) -> None:
         """Bring out what OpenSSL has written."""
 
+    async def flush_unless_busy(self) -> None:
+        """The same, but leave it to another task that is about it already."""
+
     async def wait_input(self) -> None:
         """Wait until OpenSSL may find more to read."""
 
@@ -52,7 +57,7 @@ class TlsStream(trio.abc.HalfCloseableStream):
     that ends without close_notify is at its end of file: mail clients do that, and the protocols know where they end.
     """
 
-    __slots__ = ("_carrier", "_is_unfair", "connection", "transport")
+    __slots__ = ("_carrier", "_is_unfair", "_unsent", "connection", "transport")
 
     def __init__(self, transport: trio.abc.Stream, make: Callable[[Any], SSL.Connection]) -> None:
         self.transport = transport
@@ -64,6 +69,7 @@ class TlsStream(trio.abc.HalfCloseableStream):
             self.connection = make(None)
             self._carrier = _OverStream(transport, self.connection)
             self._is_unfair = _always
+        self._unsent: memoryview | None = None  # of the send that is under way, or was cancelled
 
     @property
     def version(self) -> str:
@@ -106,6 +112,7 @@ class TlsStream(trio.abc.HalfCloseableStream):
         Raises trio.WouldBlock in the rare case that something must be sent first.
         """
         self._carrier.check_open()
+        clear_errors()
         try:
             return self.connection.recv(room)
         except SSL.WantReadError:
@@ -123,6 +130,7 @@ class TlsStream(trio.abc.HalfCloseableStream):
         What was not sent must be sent next, for OpenSSL has begun with it.
         """
         self._carrier.check_open()
+        clear_errors()
         sent = 0
         try:
             while sent < len(octets):
@@ -145,16 +153,21 @@ class TlsStream(trio.abc.HalfCloseableStream):
             raise trio.BrokenResourceError(openssl_reason(error)) from error
 
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
-        """Send everything. Raises trio.BrokenResourceError when the peer is gone."""
+        """Send everything. Raises trio.BrokenResourceError when the peer is gone, or an earlier send was cancelled."""
         if self._is_unfair():
             await trio.lowlevel.checkpoint()
-        left = memoryview(data)
+        if self._unsent is not None:  # OpenSSL would take the rest of the earlier record for the beginning of this one
+            raise trio.BrokenResourceError("an earlier send is not through")
+        self._unsent = memoryview(data)
         try:
-            while left:
-                left = left[await self._perform(self.connection.send, left) :]
+            while self._unsent:
+                self._unsent = self._unsent[await self._perform(self.connection.send, self._unsent) :]
                 await self._carrier.flush()
         except SSL.Error as error:
+            if self._sent_eof:
+                raise trio.ClosedResourceError("close_notify was sent") from error
             raise trio.BrokenResourceError(openssl_reason(error)) from error
+        self._unsent = None
 
     async def wait_send_all_might_not_block(self) -> None:
         """Wait until there is room."""
@@ -165,7 +178,12 @@ class TlsStream(trio.abc.HalfCloseableStream):
         """Send close_notify: nothing more will be sent, but the peer may still send (RFC 8446 section 6.1)."""
         if self._is_unfair():
             await trio.lowlevel.checkpoint()
+        if self._sent_eof:  # OpenSSL's second shutdown waits for the peer's
+            return
         try:
+            if self._unsent:  # its record must be whole first: OpenSSL would take the rest of it for the close_notify
+                await self._perform(self.connection.send, self._unsent)
+                self._unsent = None
             await self._perform(self.connection.shutdown)
             await self._carrier.flush()
         except SSL.Error as error:
@@ -180,14 +198,19 @@ class TlsStream(trio.abc.HalfCloseableStream):
         finally:
             await self.transport.aclose()
 
+    @property
+    def _sent_eof(self) -> bool:
+        return bool(self.connection.get_shutdown() & SSL.SENT_SHUTDOWN)
+
     async def _perform(self, operation: Callable[..., T], *args: Any) -> T:
         """Let OpenSSL do something, for as many attempts as it takes. Raises SSL.Error, not the two that mean waiting.
 
-        Whoever wrote flushes; a reader must not, for a cancellation there would lose what was read.
+        Whoever wrote flushes at the end; a reader must not, for a cancellation there would lose what was read.
         """
         carrier = self._carrier
         while True:
             carrier.check_open()  # OpenSSL would go on with whoever has the descriptor next
+            clear_errors()  # what a neighbour's handshake left there would be taken for this connection's failure
             wait: Callable[[], Awaitable[None]]
             try:
                 return operation(*args)
@@ -195,10 +218,11 @@ class TlsStream(trio.abc.HalfCloseableStream):
                 wait = carrier.wait_input
             except SSL.WantWriteError:
                 wait = carrier.wait_room
-            except SSL.Error:
-                await carrier.flush()  # an alert
+            except Exception:  # OpenSSL's, or that of a callback of ours: either may have written an alert
+                with suppress(trio.BrokenResourceError):
+                    await carrier.flush_unless_busy()
                 raise
-            await carrier.flush()
+            await carrier.flush_unless_busy()
             await wait()
 
 
@@ -216,15 +240,19 @@ class _OnSocket:
     async def flush(self) -> None:
         """Nothing is ever held back."""
 
+    async def flush_unless_busy(self) -> None:
+        """Nothing is ever held back."""
+
 
 class _OverStream:
     """Records go through OpenSSL's memory buffers, and from there through any stream."""
 
-    __slots__ = ("_connection", "_sending", "_transport", "wait_input")
+    __slots__ = ("_connection", "_sending", "_torn", "_transport", "wait_input")
 
     def __init__(self, transport: trio.abc.Stream, connection: SSL.Connection) -> None:
         self._transport, self._connection = transport, connection
         self._sending = trio.Lock()
+        self._torn = False
         self.wait_input = _Turnstile(self._receive).wait
 
     def check_open(self) -> None:
@@ -232,11 +260,28 @@ class _OverStream:
 
     async def flush(self) -> None:
         async with self._sending:
-            while octets := self._written():
-                await self._transport.send_all(octets)
+            await self._send_written()
+
+    async def flush_unless_busy(self) -> None:
+        """A reader may be cancelled here, so it takes nothing that a sender is about to take."""
+        if self._sending.locked():
+            return
+        self._sending.acquire_nowait()
+        try:
+            await self._send_written()
+        finally:
+            self._sending.release()
 
     async def wait_room(self) -> None:
         await self._transport.wait_send_all_might_not_block()
+
+    async def _send_written(self) -> None:
+        if self._torn:
+            raise trio.BrokenResourceError("an earlier send was cancelled")
+        while octets := self._written():
+            self._torn = True
+            await self._transport.send_all(octets)
+            self._torn = False
 
     async def _receive(self) -> None:
         octets = await self._transport.receive_some(RECORD_SIZE)
