@@ -11,23 +11,26 @@ import math
 import socket
 import ssl
 from base64 import b64encode
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import trio
-import trustme
 
 from conformance.case import Case, Needs
-from conformance.certificates import Certificates
 from conformance.fakes.auth_server import AuthRequest, RawRequest, read_request
 from conformance.fakes.dns_server import Answer, CaseDns, DnsServer, reverse_name
 from conformance.fakes.peer import Peer
-from conformance.targets.base import Files, Running
+from conformance.targets.base import Files, Running, Target, TargetTrouble, kept_authority
 from conformance.transcript import Transcript
 from conformance.verdict import Mismatch
 from refproxy.observe.ladder import Side
+
+if TYPE_CHECKING:
+    import trustme  # not needed to list cases
+
+    from conformance.certificates import Certificates
 
 __all__ = ["Bench", "World"]
 
@@ -240,30 +243,50 @@ class Bench:
 
 
 class World:
-    """What the cases of a run share: auth server, name server, certificates; and whose traffic is whose."""
+    """What the cases of a run share: auth server, name server, certificates; and whose traffic is whose.
 
-    def __init__(self, directory: Path) -> None:
-        self.authority = trustme.CA()
+    Without ports any will do. `stray` is told of requests that belong to no case.
+    """
+
+    def __init__(
+        self, directory: Path, *, auth_port: int = 0, dns_port: int = 0, stray: Callable[[str], None] | None = None
+    ) -> None:
+        from conformance.certificates import Certificates
+
+        self.authority = kept_authority(directory)
         self.certificates = Certificates.make(self.authority)
         self.files = Files.make(directory, self.certificates.files())
         self.by_ip: dict[bytes, Bench] = {}
         self.by_user: dict[bytes, Bench] = {}
         self.by_name: dict[str, Bench] = {}
-        self.dns = DnsServer(self._case_of_name)
-        self.auth_port = self.auth6_port = 0
-        self.strays: list[str] = []
+        self.dns = DnsServer(self._case_of_name, dns_port)
+        self.auth_port = self.auth6_port = auth_port
+        self._stray = stray or (lambda text: None)
+
+    @classmethod
+    def of(cls, target: Target, directory: Path, stray: Callable[[str], None] | None = None) -> World:
+        """What the cases of a target share, where the target expects it. Raises TargetTrouble."""
+        try:
+            return cls(
+                target.kept_files or directory, auth_port=target.auth_port, dns_port=target.dns_port, stray=stray
+            )
+        except (OSError, ValueError) as error:
+            raise TargetTrouble(f"files for {target.name} cannot be made: {error}") from error
 
     async def serve(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Serve until cancelled."""
-        listeners = await trio.open_tcp_listeners(0, host="127.0.0.1", backlog=1024)
+        """Serve until cancelled. Raises TargetTrouble when a port is not free."""
+        try:
+            listeners = await trio.open_tcp_listeners(self.auth_port, host="127.0.0.1", backlog=1024)
+        except OSError as error:
+            raise TargetTrouble(f"port {self.auth_port} of the auth server is not free: {error.strerror}") from error
         self.auth_port = listeners[0].socket.getsockname()[1]
         with suppress(OSError):  # a machine without IPv6: no case that needs it will run
-            listeners += await trio.open_tcp_listeners(0, host="::1", backlog=1024)
+            listeners += await trio.open_tcp_listeners(self.auth6_port, host="::1", backlog=1024)
             self.auth6_port = listeners[-1].socket.getsockname()[1]
         listeners.append(await _unix_listener(self.files.names["auth_unix"]))
         async with trio.open_nursery() as nursery:
-            await nursery.start(self.dns.serve)
             nursery.start_soon(trio.serve_listeners, self._take_request, listeners)
+            await nursery.start(self.dns.serve)
             task_status.started()
 
     @contextmanager
@@ -291,7 +314,7 @@ class World:
         headers = dict(reversed(found[2]))
         bench = self.by_ip.get(headers.get(b"Client-IP", b"")) or self._case_of_user(headers)
         if bench is None:
-            self.strays.append(f"auth request from {headers.get(b'Client-IP', b'')!r}")
+            self._stray(f"auth request from {headers.get(b'Client-IP', b'')!r}")
             return
         await bench.take_request(stream, found)
         await trio.sleep_forever()  # serve_listeners would close the connection
@@ -324,6 +347,7 @@ async def _backend_listeners(*, both: bool) -> list[trio.SocketListener]:
 
 async def _unix_listener(path: str) -> trio.SocketListener:
     sock = trio.socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    await trio.Path(path).unlink(missing_ok=True)  # of an earlier run, where the files are kept
     await sock.bind(path)
     sock.listen(1024)
     return trio.SocketListener(sock)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from base64 import b64encode
 from collections import Counter
 from dataclasses import dataclass, field
+from urllib.parse import quote_from_bytes
 
 import trio
 
@@ -17,6 +18,7 @@ SHOWN = 2000  # octets of one entry
 ENOUGH = 6000  # octets from one side, behind which more in bulk are only counted
 BULK = 1000
 MASK = b"***"
+LEAST_FORM = 4  # octets; a shorter piece of a secret tells little, and would hide innocent text
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +62,7 @@ class Transcript:
         drawn: Counter[tuple[Side, bool]] = Counter()
         for entry in self.entries:
             if entry.side is None:
-                lines.append(board.note(("!! " if entry.wrong else "") + self.masked(entry.remark.encode()).decode()))
+                lines.append(board.note(("!! " if entry.wrong else "") + self.masked_text(entry.remark)))
                 continue
             shown = self.masked(entry.octets[:SHOWN])
             if len(shown) > BULK:
@@ -73,6 +75,10 @@ class Transcript:
                 lines.append(draw(entry.side, text))
         return "".join(f"{line.rstrip()}\n" for line in lines)
 
+    def masked_text(self, text: str) -> str:
+        """Text without any secret of the case."""
+        return self.masked(text.encode("utf-8", "backslashreplace")).decode()
+
     def masked(self, octets: bytes) -> bytes:
         """Octets without any secret of the case."""
         forms = {form for secret in self.secrets for form in _forms(secret)}
@@ -82,5 +88,10 @@ class Transcript:
 
 
 def _forms(secret: bytes) -> list[bytes]:
-    """A secret as it may stand on the wire."""
-    return [secret, b64encode(secret)]
+    """A secret as it may stand on the wire: as it is, in base64 with anything around it, in a URL."""
+    found = [secret, b64encode(secret), quote_from_bytes(secret, safe="").encode()]
+    for before in range(3):
+        # Of the octets before it and after it only the first and the last character depend, which are left out.
+        start, end = -(-before * 8 // 6), (before + len(secret)) * 8 // 6
+        found.append(b64encode(bytes(before) + secret)[start:end])
+    return [form for form in found if len(form) >= LEAST_FORM or form == secret != b""]

@@ -209,7 +209,6 @@ ENDS: dict[str, tuple[str, tuple[Turn, ...], bool]] = {
     "logout-as-fourth-line": ("is not executed either", ((b"a NOOP\r\n" * 3, OK * 3), (b"a LOGOUT\r\n", BAD)), True),
     "literals-do-not-count": ("only whole commands do",
                               ((b"a NOOP {1}\r\n", GO), (b"x {1}\r\n", GO), (b"x {1}\r\n", GO), (b"x\r\n", OK)), False),
-    "invalid-lines-do-not-count": ("only errors do", ((b"a XYZZY\r\n" * 3, BAD * 3), (b"a NOOP\r\n", OK)), False),
 }  # fmt: skip
 for slug, (what, turns, end) in ENDS.items():
     case(f"imap/max-commands/{slug}", what, rules="IMAP-77 SASL-19", block=THREE, directives="max_commands")(

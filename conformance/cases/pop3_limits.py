@@ -177,7 +177,6 @@ ENDS: dict[str, tuple[str, tuple[Turn, ...], bool]] = {
                                         (b"CAPA\r\n", ERR)),
                          True),
     "quit-as-fourth-line": ("is not executed either", ((b"NOOP\r\n" * 3, OK * 3), (b"QUIT\r\n", ERR)), True),
-    "invalid-lines-do-not-count": ("only errors do", ((b"XYZZ\r\n" * 3, ERR * 3), (b"NOOP\r\n", OK)), False),
 }  # fmt: skip
 for slug, (what, turns, end) in ENDS.items():
     case(

@@ -6,7 +6,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from urllib.parse import unquote_to_bytes
 
-import h11
 import trio
 
 from conformance.fakes.peer import Peer
@@ -68,6 +67,8 @@ class AuthRequest:
 
 async def read_request(stream: trio.SocketStream) -> RawRequest | None:
     """Read one request; None when it ends early or is not even nearly HTTP."""
+    import h11  # not needed to list cases
+
     connection = h11.Connection(h11.SERVER, max_incomplete_event_size=LIMIT)
     raw = b""
     while True:

@@ -16,6 +16,8 @@ import dns.rdatatype
 import dns.rrset
 import trio
 
+from conformance.targets.base import TargetTrouble
+
 __all__ = ["Answer", "CaseDns", "DnsServer", "Names", "no_answer", "raw", "rcode", "records", "several", "truncated"]
 
 Names = Mapping[str, str]
@@ -147,13 +149,13 @@ class CaseDns:
 class DnsServer:
     """Serves all cases of a run on one address; `find` tells whose a question is, by its name."""
 
-    def __init__(self, find: Callable[[str], CaseDns | None]) -> None:
+    def __init__(self, find: Callable[[str], CaseDns | None], port: int = 0) -> None:
         self._find = find
-        self.port = 0
+        self.port = port
 
     async def serve(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Serve until cancelled, on one port of 127.0.0.1 for both UDP and TCP."""
-        udp, listeners = await _open_both()
+        udp, listeners = await _open_both(self.port)
         with udp:
             self.port = udp.getsockname()[1]
             async with trio.open_nursery() as nursery:
@@ -192,17 +194,25 @@ class DnsServer:
         return [] if case is None else await case.reply(octets, port)
 
 
-async def _open_both() -> tuple[trio.socket.SocketType, list[trio.SocketListener]]:
-    """Sockets for UDP and TCP on the same port; one that is free for TCP may be taken for UDP."""
+async def _open_both(port: int) -> tuple[trio.socket.SocketType, list[trio.SocketListener]]:
+    """Sockets for UDP and TCP on the same port; one that is free for TCP may be taken for UDP.
+
+    Raises TargetTrouble when a certain port is not free.
+    """
     while True:
-        listeners = await trio.open_tcp_listeners(0, host="127.0.0.1")
+        try:
+            listeners = await trio.open_tcp_listeners(port, host="127.0.0.1")
+        except OSError as error:
+            raise TargetTrouble(f"port {port} of the name server is not free: {error.strerror}") from error
         udp = trio.socket.socket(trio.socket.AF_INET, trio.socket.SOCK_DGRAM)
         try:
             await udp.bind(("127.0.0.1", listeners[0].socket.getsockname()[1]))
-        except OSError:
+        except OSError as error:
             udp.close()
             for listener in listeners:
                 await listener.aclose()
+            if port:
+                raise TargetTrouble(f"port {port} of the name server is not free: {error.strerror}") from error
         else:
             return udp, listeners
 

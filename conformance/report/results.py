@@ -16,6 +16,8 @@ __all__ = ["SCHEMA", "CaseResult", "Results", "collect", "from_json", "to_json"]
 SCHEMA = 1
 """Grows when a reader of older files would misread a newer one."""
 
+LISTS = ("rules", "directives", "notes")
+
 
 @dataclass(frozen=True, slots=True)
 class CaseResult:
@@ -93,11 +95,17 @@ def from_json(text: str) -> Results:
             raise ValueError(f"schema {whole['schema']} instead of {SCHEMA}")
         target = whole["target"]
         cases = tuple(map(_case_from, whole["cases"]))
+        return Results(str(whole["suite"]), str(target["name"]), str(target["version"]), cases)
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"no results of this suite: {error!r}") from error
-    return Results(whole["suite"], target["name"], target["version"], cases)
 
 
 def _case_from(fields: dict[str, Any]) -> CaseResult:
     values: dict[str, Any] = {name: tuple(it) if isinstance(it, list) else it for name, it in fields.items()}
-    return CaseResult(**values)
+    case = CaseResult(**values)
+    for name, it in values.items():
+        wanted: Any = (int, float) if name == "duration" else tuple if name in LISTS else str
+        if not isinstance(it, wanted) or (wanted is tuple and not all(isinstance(word, str) for word in it)):
+            raise ValueError(f"{name} of a case is {it!r:.100}")
+    Verdict(case.verdict)  # raises ValueError
+    return case

@@ -56,21 +56,29 @@ class TerminalReport:
             self._tell(finding)
         elif self._verbose or finding.verdict is Verdict.INFO:
             reason = f": {escape(finding.reason)}" if finding.reason else ""
-            self._console.print(f"{_styled(finding.verdict)} {finding.case.id}{reason}", highlight=False)
+            self._console.print(
+                f"{_styled(finding.verdict)} {finding.case.id}{reason}", highlight=False, soft_wrap=True
+            )
 
     def _tell(self, finding: Finding) -> None:
         """Everything that explains a failure: what, by which rule, what was wanted, what happened, how."""
         case, console = finding.case, self._console
-        console.print(f"\n{_styled(finding.verdict)} [bold]{case.id}[/]: {escape(case.title)}", highlight=False)
+        console.print(
+            f"\n{_styled(finding.verdict)} [bold]{case.id}[/]: {escape(case.title)}", highlight=False, soft_wrap=True
+        )
         for rule in case.rules:
             text = " ".join(load_rules()[rule].text.split())
-            console.print(f"  {rule} ({load_rules()[rule].level.value}): {escape(text[:RULE_SHOWN])}", highlight=False)
+            console.print(
+                f"  {rule} ({load_rules()[rule].level.value}): {escape(text[:RULE_SHOWN])}",
+                highlight=False,
+                soft_wrap=True,
+            )
         if finding.wanted:
-            console.print(f"  wanted: {escape(finding.wanted)}", highlight=False)
-            console.print(f"  found:  {escape(finding.found)}", highlight=False)
+            console.print(f"  wanted: {escape(finding.wanted)}", highlight=False, soft_wrap=True)
+            console.print(f"  found:  {escape(finding.found)}", highlight=False, soft_wrap=True)
         elif finding.reason:
-            console.print(f"  {escape(finding.reason)}", highlight=False)
-        console.print(escape(finding.ladder), highlight=False)
+            console.print(f"  {escape(finding.reason)}", highlight=False, soft_wrap=True)
+        console.print(escape(finding.ladder), highlight=False, soft_wrap=True)
 
     def summary(self, target: str) -> None:
         """The counts, and the slowest cases."""
@@ -78,9 +86,11 @@ class TerminalReport:
         words = ", ".join(f"{counts[verdict]} {_styled(verdict)}" for verdict in Verdict if counts[verdict])
         slowest = sorted(self._findings, key=lambda finding: -finding.duration)[:SLOWEST]
         self._console.print(
-            "slowest: " + ", ".join(f"{f.case.id} {f.duration:.2f} s" for f in slowest), highlight=False
+            "slowest: " + ", ".join(f"{f.case.id} {f.duration:.2f} s" for f in slowest), highlight=False, soft_wrap=True
         )
-        self._console.print(f"{target}: {len(self._findings)} cases: {words or 'none'}", highlight=False)
+        self._console.print(
+            f"{target}: {len(self._findings)} cases: {words or 'none'}", highlight=False, soft_wrap=True
+        )
 
 
 def exit_status(findings: Sequence[Finding]) -> int:

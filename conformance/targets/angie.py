@@ -11,7 +11,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from pathlib import Path
 from typing import IO
 
@@ -21,12 +21,15 @@ from conformance.case import Block, Needs
 from conformance.rulebook import Level
 from conformance.targets.base import Fixture, Place, Running, Target, TargetTrouble
 
-__all__ = ["AngieLike", "angie", "command", "nginx", "refproxy"]
+__all__ = ["AngieLike", "angie", "command", "nginx", "refproxy", "server_block"]
 
 START_PATIENCE = 10.0  # seconds
 STOP_PATIENCE = 5.0
+HASTE = 0.4  # seconds; twice this is less than a second
+SAID = 20  # lines of output in a message
 POLL = 0.01  # seconds between two looks at a starting target
 CONNECTIONS = 16384
+SYSTEM_PATH = "/usr/sbin"  # not on the PATH of everybody
 LONE = "master_process off;\n"
 NGINX_MODULES = ("/usr/lib/nginx/modules/ngx_mail_module.so", "/usr/lib64/nginx/modules/ngx_mail_module.so")
 
@@ -81,11 +84,14 @@ class AngieLike(Target):
             except OSError as error:
                 raise TargetTrouble(f"{words[0]} cannot be started: {error.strerror}") from error
         running = _Process(process, places, conf, output)
+        patience = HASTE  # an error or an interruption must not wait for the target's farewell
         try:
-            await running.wait_until_open()
+            await running.wait_until_open(START_PATIENCE * self.patience)
             yield running
+            patience = STOP_PATIENCE
         finally:
-            running.stop()
+            with trio.CancelScope(shield=True):
+                await running.stop(patience)
 
 
 class _Process(Running):
@@ -97,7 +103,11 @@ class _Process(Running):
     def trouble(self) -> str | None:
         if self.process.poll() is None:
             return None
-        return f"the target ended with status {self.process.returncode}: {self._said()}"
+        return f"the target ended with status {self.process.returncode}; {self.said()}"
+
+    def said(self) -> str:
+        lines = self._output.read_text(errors="replace").splitlines()[-SAID:]
+        return "it said:\n" + "\n".join(f"    {line}" for line in lines) if lines else "it said nothing"
 
     def send_signal(self, number: int) -> None:
         self.process.send_signal(number)
@@ -111,15 +121,19 @@ class _Process(Running):
             await trio.sleep(POLL)
 
     async def ended(self) -> None:
-        await trio.to_thread.run_sync(self.process.wait, abandon_on_cancel=True)
+        while self.process.poll() is None:  # noqa: ASYNC110 (nobody tells of the end of a process)
+            await trio.sleep(POLL)
 
-    async def wait_until_open(self) -> None:
+    async def wait_until_open(self, patience: float) -> None:
         """Wait until all places accept. Raises TargetTrouble."""
-        with trio.move_on_after(START_PATIENCE):
-            for place in self.places.values():
+        closed = dict(self.places)
+        with trio.move_on_after(patience):
+            for block, place in self.places.items():
                 await self._wait_for(place)
+                del closed[block]
             return
-        raise TargetTrouble(f"the target did not listen within {START_PATIENCE:g} s: {self._said()}")
+        where = ", ".join(f"{place.path or place.port} ({block.protocol})" for block, place in closed.items())
+        raise TargetTrouble(f"the target did not listen within {patience:g} s at {where:.300}; {self.said()}")
 
     async def _wait_for(self, place: Place) -> None:
         while True:
@@ -133,20 +147,18 @@ class _Process(Running):
                 await trio.aclose_forcefully(stream)
                 return
 
-    def stop(self) -> None:
-        """End the target and whatever it started."""
-        for number in (signal.SIGTERM, signal.SIGKILL):
-            if self.process.poll() is None:
-                os.killpg(self.process.pid, number)
-            try:
-                self.process.wait(STOP_PATIENCE)
-            except subprocess.TimeoutExpired:
-                continue
-            break
+    async def stop(self, patience: float) -> None:
+        """End the target and whatever it started, with force what is left when the patience is over."""
+        self._signal_group(signal.SIGTERM)
+        with trio.move_on_after(patience):
+            await self.ended()
+        self._signal_group(signal.SIGKILL)
+        with trio.move_on_after(HASTE):
+            await self.ended()
 
-    def _said(self) -> str:
-        lines = self._output.read_text(errors="replace").splitlines()
-        return " | ".join(lines[-5:]) or "it said nothing"
+    def _signal_group(self, number: signal.Signals) -> None:
+        with suppress(ProcessLookupError):
+            os.killpg(self.process.pid, number)
 
 
 def start(words: Sequence[str], output: IO[bytes]) -> subprocess.Popen[bytes]:
@@ -196,21 +208,25 @@ def configuration(fixture: Fixture, places: Mapping[Block, Place]) -> str:
         f"auth_http 127.0.0.1:{fixture.auth_port}/auth;",
         fixture.mail,
     ]
-    for block, place in places.items():
-        address = {
-            "unix": f"unix:{place.path}",
-            "ipv6": f"[::1]:{place.port}",
-            "dual": f"[::]:{place.port}",
-        }.get(block.address, f"127.0.0.1:{place.port}")
-        extra = " ipv6only=off" if block.address == "dual" else ""
-        directives = fixture.files.fill(
-            block.directives,
-            dns=f"127.0.0.1:{fixture.dns_port}",
-            auth=f"127.0.0.1:{fixture.auth_port}",
-            auth6=f"[::1]:{fixture.auth6_port}",
-        )
-        lines.append(f"server {{ listen {address} {block.listen}{extra}; protocol {block.protocol}; {directives} }}")
+    lines += [server_block(fixture, block, place) for block, place in places.items()]
     return "\n".join([*lines, "}", ""])
+
+
+def server_block(fixture: Fixture, block: Block, place: Place) -> str:
+    """A block as it stands in the configuration file."""
+    address = {
+        "unix": f"unix:{place.path}",
+        "ipv6": f"[::1]:{place.port}",
+        "dual": f"[::]:{place.port}",
+    }.get(block.address, f"127.0.0.1:{place.port}")
+    parameters = " ".join([address, *block.listen.split(), *(["ipv6only=off"] if block.address == "dual" else [])])
+    directives = fixture.files.fill(
+        block.directives,
+        dns=f"127.0.0.1:{fixture.dns_port}",
+        auth=f"127.0.0.1:{fixture.auth_port}",
+        auth6=f"[::1]:{fixture.auth6_port}",
+    )
+    return f"server {{ listen {parameters}; protocol {block.protocol}; {directives} }}"
 
 
 def refproxy() -> AngieLike:
@@ -248,7 +264,7 @@ def angie(binary: str = "angie") -> AngieLike:
 
 
 def _vendor(name: str, binary: str, load: str, more: frozenset[str]) -> AngieLike:
-    program = shutil.which(binary, path=os.environ.get("PATH", "") + os.pathsep + "/usr/sbin")
+    program = shutil.which(binary, path=os.environ.get("PATH", "") + os.pathsep + SYSTEM_PATH)
     if program is None:
         raise TargetTrouble(f"{binary} is not on the PATH")
     return AngieLike(

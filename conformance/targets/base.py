@@ -8,13 +8,17 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import trio
 
-from conformance.case import Block
+from conformance.case import Block, Case
 from conformance.rulebook import Level
 
-__all__ = ["Files", "Fixture", "Place", "Running", "Target", "TargetTrouble"]
+if TYPE_CHECKING:
+    import trustme  # not needed to list cases
+
+__all__ = ["Files", "Fixture", "Place", "Running", "Target", "TargetTrouble", "kept_authority"]
 
 
 class TargetTrouble(Exception):
@@ -71,6 +75,21 @@ class Files:
         return directives
 
 
+def kept_authority(directory: Path) -> trustme.CA:
+    """The authority of a directory, made where there is none: a proxy that was configured once goes on trusting it."""
+    import trustme
+
+    certificate, key = directory / "ca.pem", directory / "ca-key.pem"
+    if certificate.exists() and key.exists():
+        return trustme.CA.from_pem(certificate.read_bytes(), key.read_bytes())
+    directory.mkdir(parents=True, exist_ok=True)
+    authority = trustme.CA()
+    key.touch(mode=0o600)
+    authority.private_key_pem.write_to_path(str(key))
+    authority.cert_pem.write_to_path(str(certificate))
+    return authority
+
+
 @dataclass(frozen=True, slots=True)
 class Fixture:
     """What the target is to be started with: the blocks, and where auth server and name server are."""
@@ -95,6 +114,10 @@ class Running(ABC):
     def trouble(self) -> str | None:
         """What is wrong with it, if it is no longer well."""
 
+    def said(self) -> str:
+        """What it said last, for messages."""
+        return "its output is not known"
+
     @abstractmethod
     def send_signal(self, number: int) -> None:
         """Send the target's main process a signal."""
@@ -113,12 +136,26 @@ class Running(ABC):
 
 
 class Target(ABC):
-    """A proxy. `claims` are the needs it can meet, `dialects` the rules that bind it besides MUST and SHOULD."""
+    """A proxy. `claims` are the needs it can meet, `dialects` the rules that bind it besides MUST and SHOULD.
+
+    One that is configured once and for all says on which ports it looks for auth server and name server, and where the
+    files it uses are kept.
+    """
 
     name: str
     version: str = ""
     claims: frozenset[str] = frozenset()
     dialects: frozenset[Level] = frozenset()
+    auth_port: int = 0
+    dns_port: int = 0
+    kept_files: Path | None = None
+    patience: float = 1.0
+    """A factor for how long it may take to start."""
+
+    def refusal(self, case: Case) -> str | None:
+        """Why a case cannot be run with this target."""
+        missing = sorted(case.needs - self.claims)
+        return f"{self.name} does not claim {', '.join(missing)}" if missing else None
 
     @abstractmethod
     def run(self, fixture: Fixture) -> AbstractAsyncContextManager[Running]:

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import json
+import re
+import subprocess
+import sys
 from pathlib import Path
 
+import click
 import pytest
 from click.testing import CliRunner
 
 from conformance.__main__ import main
 from conformance.report.results import from_json
+from conformance.targets import angie
 
 
 def test_the_canaries_pass_on_this_projects_own_proxy(tmp_path: Path) -> None:
@@ -44,4 +49,35 @@ def test_a_wrong_selection_is_an_error(options: list[str], complaint: str) -> No
 def test_a_target_that_does_not_start_is_told(tmp_path: Path) -> None:
     done = CliRunner().invoke(main, ["run", "--target", "command", "--command", "false"])
     assert done.exit_code == 2
-    assert "the target ended with status 1" in done.stderr
+    assert "the target ended with status 1; it said nothing" in done.stderr
+
+
+def test_targets_are_listed_with_what_they_claim(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(Path(sys.executable).parent))
+    monkeypatch.setattr(angie, "SYSTEM_PATH", "")
+    done = CliRunner().invoke(main, ["targets"])
+    assert done.exit_code == 0
+    assert re.search(r"(?m)^refproxy: refproxy, version \d.*\n  claims auth_http, .*resolver", done.output)
+    assert "nginx: not found, nginx is not on the PATH" in done.output
+    assert "external: a proxy that runs already" in done.output
+
+
+@pytest.mark.parametrize("command", sorted(main.commands))
+def test_every_command_and_option_has_help(command: str) -> None:
+    made = main.commands[command]
+    assert made.help
+    assert [it.name for it in made.params if isinstance(it, click.Option) and not it.help] == []
+    assert CliRunner().invoke(main, [command, "--help"]).exit_code == 0
+
+
+def test_listing_cases_imports_nothing_heavy() -> None:
+    text = (
+        "import sys\n"
+        "from conformance.__main__ import main\n"
+        "main(['list'], standalone_mode=False)\n"
+        "heavy = {'rich', 'h11', 'OpenSSL', 'cryptography', 'trustme', 'pytest'} & sys.modules.keys()\n"
+        "sys.exit(str(heavy) if heavy else 0)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "smtp/canary/one-session" in done.stdout

@@ -1,0 +1,97 @@
+"""What is said about rules and directives without a case; the file of reasons is held to what it says."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+import conformance.cases.all  # noqa: F401
+from conformance.__main__ import main
+from conformance.bench import Bench
+from conformance.case import Block, Case, registered
+from conformance.coverage import REASONS, cover, load_reasons
+from conformance.rulebook import load_rules
+from conformance.selection import Unknown
+from refproxy.config.directives import BY_NAME
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+NAMES = [*load_rules(), *BY_NAME]
+
+
+async def nothing(bench: Bench) -> None:
+    """A script that finds nothing."""
+
+
+def a_case(id: str, rules: str, directives: str = "") -> Case:
+    return Case(id, "a title", tuple(rules.split()), Block("smtp"), nothing, tuple(directives.split()))
+
+
+def test_cases_are_found_by_rule_and_directive() -> None:
+    found = cover(
+        ["SMTP-1", "SMTP-2", "SMTP-3", "xclient"],
+        [a_case("a/b", "SMTP-1"), a_case("a/c", "SMTP-1 SMTP-2", "xclient")],
+        {"SMTP-2": "nobody knows how"},
+    )
+    assert found.cases == {"SMTP-1": ("a/b", "a/c"), "SMTP-2": ("a/c",), "SMTP-3": (), "xclient": ("a/c",)}
+    assert found.unexplained == ["SMTP-3"]
+    assert found.outdated == ["SMTP-2"]
+
+
+def test_a_case_about_an_unknown_directive_is_an_error() -> None:
+    with pytest.raises(Unknown, match=r'case a/b: .* is called "xclint"; the nearest are xclient'):
+        cover(["SMTP-1", "xclient"], [a_case("a/b", "SMTP-1", "xclint")], {})
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ('SMPT-1 = "because"', 'is called "SMPT-1"; the nearest are'),
+        ('xclient = ""', "the reason of xclient is ''"),
+        ("xclient = 5", "the reason of xclient is 5"),
+        ("xclient", "Expected"),
+    ],
+)
+def test_a_wrong_file_of_reasons_is_an_error(tmp_path: Path, text: str, complaint: str) -> None:
+    path = tmp_path / "reasons.toml"
+    path.write_text(text)
+    with pytest.raises(Unknown, match=re.escape(complaint)):
+        load_reasons(path, NAMES)
+
+
+def test_the_command_fails_without_reasons_and_tells_the_cases(tmp_path: Path) -> None:
+    empty = tmp_path / "reasons.toml"
+    empty.write_text("")
+    done = CliRunner().invoke(main, ["coverage", "--all", "--reasons", str(empty)])
+    assert done.exit_code == 1
+    assert "xclient: smtp/xclient/name-unavailable-without-resolver" in done.output
+    assert "with neither a case nor a reason: " in done.output
+    assert "CONF-1 " in done.output.splitlines()[-1]
+
+
+def test_the_command_is_content_when_every_reason_is_given(tmp_path: Path) -> None:
+    covered = {name for case in registered().values() for name in (*case.rules, *case.directives)}
+    reasons = tmp_path / "reasons.toml"
+    reasons.write_text("".join(f'{name} = "so"\n' for name in NAMES if name not in covered))
+    done = CliRunner().invoke(main, ["coverage", "--reasons", str(reasons)])
+    assert done.exit_code == 0, done.output
+    reasons.write_text("".join(f'{name} = "so"\n' for name in NAMES))
+    done = CliRunner().invoke(main, ["coverage", "--reasons", str(reasons)])
+    assert done.exit_code == 1
+    assert "a case, so the reason for having none must go: " in done.output
+
+
+def test_no_reason_of_the_suite_is_outdated() -> None:
+    assert cover(NAMES, registered().values(), load_reasons(REASONS, NAMES)).outdated == []
+
+
+def test_a_file_that_a_reason_names_has_a_test_about_the_rule() -> None:
+    faults = []
+    for name, reason in load_reasons(REASONS, NAMES).items():
+        for file in re.findall(r"tests/[\w/]+\.py", reason):
+            text = (ROOT / file).read_text(encoding="utf-8")
+            if name in load_rules() and not re.search(rf"\b{name}\b", text):
+                faults.append(f"{name}: {file} does not cite it")
+    assert not faults, "\n".join(faults)
