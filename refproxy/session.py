@@ -48,7 +48,7 @@ from refproxy.observe.stream import EventStream
 from refproxy.server import Server
 from refproxy.services.auth import ask_auth_server
 from refproxy.services.resolver import NotResolved, Resolver
-from refproxy.wire.auth_http import Accepted, AuthRequest, Refused, format_tls_lines, is_host_name, printable
+from refproxy.wire.auth_http import Accepted, AuthRequest, Refused, format_tls_lines, printable
 from refproxy.wire.proxy_header import Endpoints, format_v1, format_v2
 from refproxy.wire.proxy_header_in import Conveyed, auth_lines
 from refproxy.wire.real_ip import real_client
@@ -300,7 +300,7 @@ class Session:
 
     async def _hosts_of(self, route: Route) -> Sequence[str]:
         """The IP addresses of a route whose host may be a name (AUTH-100). Raises BackendFailure."""
-        if not is_host_name(route.host.encode("ascii")):
+        if not route.by_name:
             return (route.host,)
         resolver = self._server.resolver
         assert resolver is not None, "names are not allowed without one"

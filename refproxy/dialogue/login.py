@@ -49,13 +49,14 @@ class Login:
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """Where to connect, and how to log in there; `host` may be a name. `tls` says how the line gets private."""
+    """Where to connect, and how to log in there; `host` is a name if `by_name`. `tls` says how the line gets private."""
 
     host: str
     port: int
     user: bytes
     login: Login
     tls: BackendTlsMode = BackendTlsMode.OFF
+    by_name: bool = False
 
     def __str__(self) -> str:
         return f"{self.host}:{self.port}"
