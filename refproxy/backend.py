@@ -8,7 +8,7 @@ from typing import Protocol
 import trio
 
 from refproxy.config.settings import BackendTlsMode, TcpAddress
-from refproxy.dialogue.login import Encrypt, LoginWalk, Route
+from refproxy.dialogue.login import Encrypt, LoginWalk, Route, Send
 from refproxy.errors import BackendFailure, FailureKind, PeerError, Side
 from refproxy.net.closing import close_at_once
 from refproxy.net.dial import Dial
@@ -24,8 +24,8 @@ class BackendTell(Protocol):
     """Told what the proxy is doing, in the log's words, and what crosses between proxy and backend."""
 
     def action(self, action: str, /) -> None: ...
-    def sent(self, shown: str, /) -> None: ...
-    def heard(self, octets: bytes, /) -> None: ...
+    def sent(self, line: Send, /) -> None: ...
+    def heard(self, octets: bytes | bytearray, /) -> None: ...
     def encrypted(self, version: str, cipher: str, /) -> None: ...
 
 
@@ -53,7 +53,7 @@ async def log_in(
         if header:
             tell.action("sending PROXY protocol header to upstream")
             await stream.send_all(header)
-            tell.sent(_show_header(header))
+            tell.sent(Send(header, _show_header(header)))
         if route.tls is BackendTlsMode.ON:
             await attempt.encrypt()
         octets = await attempt.walk()
@@ -92,7 +92,7 @@ class _Attempt:
             octets = await self.stream.receive_some(walk.room)
             if not octets:
                 raise walk.closed()
-            tell.heard(bytes(octets))
+            tell.heard(octets)
             step = walk.receive(octets)
             if isinstance(step, Encrypt):
                 await self.encrypt()
@@ -100,7 +100,7 @@ class _Attempt:
             if step is not None:
                 tell.action(walk.action)
                 await self.stream.send_all(step.line)
-                tell.sent(step.shown)
+                tell.sent(step)
         return walk.final
 
     async def encrypt(self) -> None:

@@ -20,7 +20,7 @@ from refproxy.backend import log_in
 from refproxy.config.settings import Address, Listen, LogLevel, MailProtocol, ProxyHeader, TcpAddress
 from refproxy.converse import converse
 from refproxy.dialogue.client import Client, ClientCore
-from refproxy.dialogue.login import Route
+from refproxy.dialogue.login import Route, Send
 from refproxy.dialogue.protocols import PROTOCOLS
 from refproxy.dialogue.turn import Authenticate, Close, Connect, End, Relay, StartTls, Turn
 from refproxy.errors import AuthUnavailable, BackendFailure, FailureKind, PeerError, Side, WireError
@@ -435,15 +435,15 @@ class _BackendTell:
     def action(self, action: str) -> None:
         self.session.info.action = action
 
-    def sent(self, shown: str) -> None:
+    def sent(self, line: Send) -> None:
         events = self.session._events
         if events.verbose:
-            events.emit(LineSent(self.session.info, Side.BACKEND, shown))
+            events.emit(LineSent(self.session.info, Side.BACKEND, line.shown))
 
-    def heard(self, octets: bytes) -> None:
+    def heard(self, octets: bytes | bytearray) -> None:
         events = self.session._events
         if events.verbose:
-            events.emit(LineReceived(self.session.info, Side.BACKEND, _text(octets)))
+            events.emit(LineReceived(self.session.info, Side.BACKEND, _text(bytes(octets))))
 
     def encrypted(self, version: str, cipher: str) -> None:
         self.session._events.emit(TlsStarted(self.session.info, Side.BACKEND, version, cipher))
