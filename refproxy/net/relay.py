@@ -93,12 +93,6 @@ class _Books:
     idle: float
     observe: Callable[[Side, bytes], None] | None
 
-    def moved(self, way: _Way, octets: bytes) -> None:
-        """Received and delivered in one go."""
-        if self.observe is not None:
-            self.observe(way.side, octets)
-        self.delivered(way, len(octets))
-
     def received(self, way: _Way, octets: bytes) -> None:
         if self.observe is not None:
             self.observe(way.side, octets)
@@ -145,7 +139,9 @@ async def _copy_in_one_task(client: SocketStream, backend: SocketStream, up: _Wa
                 except trio.BrokenResourceError:
                     books.ended(way, RelayEnd.BROKEN)
                     return
-                books.moved(way, octets[:sent])
+                if books.observe is not None:
+                    books.observe(way.side, octets[:sent])
+                books.delivered(way, sent)
                 if sent < len(octets):
                     way.ahead = octets[sent:]
                     return

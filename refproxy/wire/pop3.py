@@ -41,7 +41,7 @@ def parse_command(line: bytes) -> Command:
 
 def split_words(text: bytes) -> tuple[bytes, ...]:
     """Split at spaces, which alone separate. Raises WireError for more than three words (POP3-12)."""
-    words = tuple(word for word in text.split(b" ") if word)
+    words = tuple(filter(None, text.split(b" ")))
     if len(words) > MAX_ARGUMENTS:
         raise WireError("too many arguments")
     return words

@@ -35,7 +35,7 @@ def parse_command(line: bytes) -> Command:
     verb = match[1].upper() if match else b""
     if match is None or verb not in _KNOWN:
         raise WireError("not an SMTP command")
-    arguments = tuple(word for word in (match[2] or b"").split(b" ") if word)
+    arguments = tuple(filter(None, (match[2] or b"").split(b" ")))
     if len(arguments) > MAX_ARGUMENTS:
         raise WireError("too many arguments")
     return Command(verb, arguments, match[0].rstrip(b"\r\n").rstrip(b" "))
