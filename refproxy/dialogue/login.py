@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from refproxy.config.settings import BackendTlsMode
 from refproxy.errors import BackendFailure, FailureKind
@@ -44,8 +45,7 @@ class Send:
         return printable(self.line.removesuffix(b"\r\n"), limit=512) if self.mask is None else self.mask
 
 
-@dataclass(frozen=True, slots=True)
-class Exchange:
+class Exchange(NamedTuple):
     """One line to the backend and the reply to it.
 
     `send` is None when the backend speaks first, and when the line cannot be built (a password is missing, PROXY-45).
@@ -55,8 +55,7 @@ class Exchange:
     send: Send | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Login:
+class Login(NamedTuple):
     """All exchanges of a login, and what the client gets at its end.
 
     `replies_to_client` says whether the backend's last reply goes to the client; if not, `success` does (PROXY-49).
@@ -69,8 +68,7 @@ class Login:
     replies_to_client: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class Route:
+class Route(NamedTuple):
     """Where to connect, and how to log in there; `host` is a name if `by_name`. `tls`: how the line gets private."""
 
     host: str

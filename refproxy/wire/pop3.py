@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from refproxy.errors import WireError
 
@@ -15,8 +15,7 @@ _KNOWN = {b"USER", b"PASS", b"APOP", b"AUTH", b"CAPA", b"NOOP", b"QUIT", b"STLS"
 _LINE = re.compile(rb"([A-Za-z]{4})(?: ([^\r]*))?\r?\n", re.DOTALL)
 
 
-@dataclass(frozen=True, slots=True)
-class Command:
+class Command(NamedTuple):
     """A verb in upper case, and its arguments."""
 
     verb: bytes

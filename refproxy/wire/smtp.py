@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from refproxy.errors import WireError
 
@@ -17,8 +17,7 @@ _LINE = re.compile(rb"([A-Za-z]+)( [^\r]*)?\r?\n", re.DOTALL)
 _CODE = re.compile(rb"\d{3}")
 
 
-@dataclass(frozen=True, slots=True)
-class Command:
+class Command(NamedTuple):
     """A verb in upper case, its arguments, and `text`: the line from the verb to its last argument (SMTP-77)."""
 
     verb: bytes
