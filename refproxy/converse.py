@@ -51,34 +51,27 @@ async def converse(
     While it stands still, a client that resets its connection cancels it (CORE-83).
     """
     try:
-        return await _take_turns(core, lines, answer, tell, clock, allowance)
+        turn: Turn | None = core.start()
+        while turn is not None:  # None stands for the client's end of file
+            reply, then = turn
+            client_is_next = isinstance(then, _CLIENT_IS_NEXT)
+            if clock.deadline == math.inf and (client_is_next or reply):
+                clock.deadline = trio.current_time() + allowance
+            if reply:
+                if tell.wants_lines:
+                    tell.sent(reply)
+                await lines.send(reply)
+            if isinstance(then, _CLIENT_IS_NEXT):
+                turn = await _hear(core, lines, then, answer, tell)
+            elif isinstance(then, Pause) and then.listen:
+                turn = await _listen_early(core, lines, then.seconds, tell)
+            elif isinstance(then, _PROXY_IS_NEXT):
+                turn = await _unless_reset(core, lines, turn, answer, clock)
+            else:
+                return then
+        return Close(End.CLIENT_CLOSED)
     except PeerError:
         return Close(End.CLIENT_RESET)
-
-
-async def _take_turns(
-    core: Core, lines: LineStream, answer: Answer, tell: Tell, clock: trio.CancelScope, allowance: float
-) -> Relay | Close:
-    """Turn after turn until an end; None for a turn is the client's end of file. Raises PeerError for a reset."""
-    turn: Turn | None = core.start()
-    while turn is not None:
-        reply, then = turn.reply, turn.then
-        client_is_next = isinstance(then, _CLIENT_IS_NEXT)
-        if clock.deadline == math.inf and (client_is_next or reply):
-            clock.deadline = trio.current_time() + allowance
-        if reply:
-            if tell.wants_lines:
-                tell.sent(reply)
-            await lines.send(reply)
-        if isinstance(then, _CLIENT_IS_NEXT):
-            turn = await _hear(core, lines, then, answer, tell)
-        elif isinstance(then, Pause) and then.listen:
-            turn = await _listen_early(core, lines, then.seconds, tell)
-        elif isinstance(then, _PROXY_IS_NEXT):
-            turn = await _unless_reset(core, lines, turn, answer, clock)
-        else:
-            return then
-    return Close(End.CLIENT_CLOSED)
 
 
 async def _hear(
