@@ -8,7 +8,7 @@ from typing import Protocol
 import trio
 
 from refproxy.config.settings import BackendTlsMode, TcpAddress
-from refproxy.dialogue.login import Encrypt, LoginWalk, Route
+from refproxy.dialogue.login import Encrypt, LoginWalk, Route, Send
 from refproxy.errors import BackendFailure, FailureKind, PeerError, Side
 from refproxy.net.closing import close_at_once
 from refproxy.net.dial import Dial
@@ -21,11 +21,13 @@ StartBackendTls = Callable[[trio.abc.Stream, str], Awaitable[TlsStream]]
 
 
 class BackendTell(Protocol):
-    """Told what the proxy is doing, in the log's words, and what crosses between proxy and backend."""
+    """Told what the proxy is doing, in the log's words; if it wants lines, also what the two sides say."""
 
+    @property
+    def wants_lines(self) -> bool: ...
     def action(self, action: str, /) -> None: ...
-    def sent(self, shown: str, /) -> None: ...
-    def heard(self, octets: bytes, /) -> None: ...
+    def sent(self, line: Send, /) -> None: ...
+    def heard(self, octets: bytes | bytearray, /) -> None: ...
     def encrypted(self, version: str, cipher: str, /) -> None: ...
 
 
@@ -53,7 +55,8 @@ async def log_in(
         if header:
             tell.action("sending PROXY protocol header to upstream")
             await stream.send_all(header)
-            tell.sent(_show_header(header))
+            if tell.wants_lines:
+                tell.sent(Send(header, _show_header(header)))
         if route.tls is BackendTlsMode.ON:
             await attempt.encrypt()
         octets = await attempt.walk()
@@ -92,7 +95,8 @@ class _Attempt:
             octets = await self.stream.receive_some(walk.room)
             if not octets:
                 raise walk.closed()
-            tell.heard(bytes(octets))
+            if tell.wants_lines:
+                tell.heard(octets)
             step = walk.receive(octets)
             if isinstance(step, Encrypt):
                 await self.encrypt()
@@ -100,7 +104,8 @@ class _Attempt:
             if step is not None:
                 tell.action(walk.action)
                 await self.stream.send_all(step.line)
-                tell.sent(step.shown)
+                if tell.wants_lines:
+                    tell.sent(step)
         return walk.final
 
     async def encrypt(self) -> None:

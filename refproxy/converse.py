@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Awaitable, Callable
-from typing import Protocol, assert_never
+from typing import Protocol
 
 import trio
 
@@ -33,8 +33,10 @@ class Core(Protocol):
 
 
 class Tell(Protocol):
-    """Told what crosses between client and proxy."""
+    """Told what crosses between client and proxy, if it wants that."""
 
+    @property
+    def wants_lines(self) -> bool: ...
     def sent(self, octets: bytes) -> None: ...
     def heard(self, shown: str) -> None: ...
 
@@ -49,35 +51,27 @@ async def converse(
     While it stands still, a client that resets its connection cancels it (CORE-83).
     """
     try:
-        return await _take_turns(core, lines, answer, tell, clock, allowance)
+        turn: Turn | None = core.start()
+        while turn is not None:  # None stands for the client's end of file
+            reply, then = turn
+            client_is_next = isinstance(then, _CLIENT_IS_NEXT)
+            if clock.deadline == math.inf and (client_is_next or reply):
+                clock.deadline = trio.current_time() + allowance
+            if reply:
+                if tell.wants_lines:
+                    tell.sent(reply)
+                await lines.send(reply)
+            if isinstance(then, _CLIENT_IS_NEXT):
+                turn = await _hear(core, lines, then, answer, tell)
+            elif isinstance(then, Pause) and then.listen:
+                turn = await _listen_early(core, lines, then.seconds, tell)
+            elif isinstance(then, _PROXY_IS_NEXT):
+                turn = await _unless_reset(core, lines, turn, answer, clock)
+            else:
+                return then
+        return Close(End.CLIENT_CLOSED)
     except PeerError:
         return Close(End.CLIENT_RESET)
-
-
-async def _take_turns(
-    core: Core, lines: LineStream, answer: Answer, tell: Tell, clock: trio.CancelScope, allowance: float
-) -> Relay | Close:
-    """Turn after turn until an end; None for a turn is the client's end of file. Raises PeerError for a reset."""
-    turn: Turn | None = core.start()
-    while turn is not None:
-        runs = isinstance(turn.then, _CLIENT_IS_NEXT)
-        if clock.deadline == math.inf and (runs or turn.reply):
-            clock.deadline = trio.current_time() + allowance
-        if turn.reply:
-            tell.sent(turn.reply)
-            await lines.send(turn.reply)
-        match turn.then:
-            case Relay() | Close() as end:
-                return end
-            case Line() | Octets() | StartTls() as need:
-                turn = await _hear(core, lines, need, answer, tell)
-            case Pause(seconds, listen=True):
-                turn = await _listen_early(core, lines, seconds, tell)
-            case Authenticate() | Connect() | Pause():
-                turn = await _unless_reset(core, lines, turn, answer, clock)
-            case _ as unreachable:
-                assert_never(unreachable)
-    return Close(End.CLIENT_CLOSED)
 
 
 async def _hear(
@@ -85,20 +79,19 @@ async def _hear(
 ) -> Turn | None:
     """Meet a need and feed it to the core; None at the client's end of file."""
     try:
-        match need:
-            case StartTls():
-                return await answer(need)
-            case Line(limit):
-                octets = await lines.line(limit)
-            case Octets(count, limit):
-                octets = await lines.octets(count, limit)
+        if isinstance(need, Line):
+            octets = await lines.line(need.limit)
+        elif isinstance(need, Octets):
+            octets = await lines.octets(need.count, need.limit)
+        else:
+            return await answer(need)
     except Overlong as overlong:
         turn = core.overlong(overlong.partial)
     else:
         if octets is None:
             return None
         turn = core.receive(octets)
-    if turn.reply or not isinstance(turn.then, Line):  # else the same line goes on
+    if tell.wants_lines and (turn.reply or not isinstance(turn.then, Line)):  # else the same line goes on
         tell.heard(core.heard)
     return turn
 
@@ -110,7 +103,7 @@ async def _listen_early(core: Core, lines: LineStream, seconds: float, tell: Tel
         if not lines.pending:
             return None
     turn = core.resumed(early=lines.pending)
-    if lines.pending:
+    if lines.pending and tell.wants_lines:
         tell.heard(core.heard)
     return turn
 

@@ -19,6 +19,8 @@ __all__ = [
 class Side(Enum):
     """Which connection of a session."""
 
+    __hash__ = object.__hash__  # Enum's hashes the name, in Python, at every look-up; each member is unique anyway
+
     CLIENT = "client"
     BACKEND = "backend"
     AUTH = "auth server"

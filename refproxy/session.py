@@ -20,7 +20,7 @@ from refproxy.backend import log_in
 from refproxy.config.settings import Address, Listen, LogLevel, MailProtocol, ProxyHeader, TcpAddress
 from refproxy.converse import converse
 from refproxy.dialogue.client import Client, ClientCore
-from refproxy.dialogue.login import Route
+from refproxy.dialogue.login import Route, Send
 from refproxy.dialogue.protocols import PROTOCOLS
 from refproxy.dialogue.turn import Authenticate, Close, Connect, End, Relay, StartTls, Turn
 from refproxy.errors import AuthUnavailable, BackendFailure, FailureKind, PeerError, Side, WireError
@@ -48,7 +48,7 @@ from refproxy.observe.stream import EventStream
 from refproxy.server import Server
 from refproxy.services.auth import ask_auth_server
 from refproxy.services.resolver import NotResolved, Resolver
-from refproxy.wire.auth_http import Accepted, AuthRequest, Refused, format_tls_lines, is_host_name, printable
+from refproxy.wire.auth_http import Accepted, AuthRequest, Refused, format_tls_lines, printable
 from refproxy.wire.proxy_header import Endpoints, format_v1, format_v2
 from refproxy.wire.proxy_header_in import Conveyed, auth_lines
 from refproxy.wire.real_ip import real_client
@@ -144,7 +144,7 @@ class Session:
         if (refusal := await self._admit()) is not None:
             return await self._close(refusal)
         self.info.action = "in auth state"
-        allowance, tell = self._settings.timeout, _ClientTell(self)
+        allowance, tell = self._settings.timeout, _ClientTell(self.info, self._events, self._events.verbose)
         outcome = await converse(self._core, self._lines, self._answer, tell, clock=self._scope, allowance=allowance)
         match outcome:
             case Relay():
@@ -286,10 +286,10 @@ class Session:
             try:
                 self._backend, octets = await log_in(
                     route,
-                    await self._hosts_of(route),
+                    await self._addresses_of(route) if route.by_name else (route.host,),
                     self._dial,
                     self._server.backend_tls.connect,
-                    _BackendTell(self),
+                    _BackendTell(self.info, self._events, self._events.verbose),
                     header=self._proxy_header(),
                     limit=settings.proxy.buffer,
                 )
@@ -300,10 +300,8 @@ class Session:
             return self._core.logged_in(octets)
         return self._backend_failed(BackendFailure(FailureKind.TIMED_OUT, "upstream timed out"))
 
-    async def _hosts_of(self, route: Route) -> Sequence[str]:
-        """The IP addresses of a route whose host may be a name (AUTH-100). Raises BackendFailure."""
-        if not is_host_name(route.host.encode("ascii")):
-            return (route.host,)
+    async def _addresses_of(self, route: Route) -> Sequence[str]:
+        """The IP addresses of a route whose host is a name (AUTH-100). Raises BackendFailure."""
         resolver = self._server.resolver
         assert resolver is not None, "names are not allowed without one"
         self.info.action = "resolving upstream"
@@ -357,9 +355,9 @@ class Session:
             octets_from=self.info.octets_from,
         )
         self._events.emit(Noted(self.info, End.PROXIED.value))
-        self._scope.deadline = math.inf
-        await close_at_once(self._backend)
         if self.info.tls:
+            self._scope.deadline = math.inf
+            await close_at_once(self._backend)
             await self._lines.close_after_reply()  # close_notify (PROXY-81)
         return End.PROXIED.value
 
@@ -413,44 +411,40 @@ _WITHOUT_A_WORD = frozenset({End.CLIENT_RESET, End.TLS_FAILED, End.BROKEN_PROXY_
 _WORTH_A_NOTE = frozenset({End.TOO_MANY_ERRORS, End.TOO_MANY_COMMANDS, End.TOO_LONG, End.CLIENT_TALKED_EARLY})
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _ClientTell:
     """Turns what crosses between client and proxy into events."""
 
-    session: Session
+    info: SessionInfo
+    events: EventStream
+    wants_lines: bool
 
     def sent(self, octets: bytes) -> None:
-        events = self.session._events
-        if events.verbose:
-            events.emit(LineSent(self.session.info, Side.CLIENT, _text(octets)))
+        self.events.emit(LineSent(self.info, Side.CLIENT, _text(octets)))
 
     def heard(self, shown: str) -> None:
-        events = self.session._events
-        if events.verbose:
-            events.emit(LineReceived(self.session.info, Side.CLIENT, shown))
+        self.events.emit(LineReceived(self.info, Side.CLIENT, shown))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _BackendTell:
     """Turns what crosses between proxy and backend into events."""
 
-    session: Session
+    info: SessionInfo
+    events: EventStream
+    wants_lines: bool
 
     def action(self, action: str) -> None:
-        self.session.info.action = action
+        self.info.action = action
 
-    def sent(self, shown: str) -> None:
-        events = self.session._events
-        if events.verbose:
-            events.emit(LineSent(self.session.info, Side.BACKEND, shown))
+    def sent(self, line: Send) -> None:
+        self.events.emit(LineSent(self.info, Side.BACKEND, line.shown))
 
-    def heard(self, octets: bytes) -> None:
-        events = self.session._events
-        if events.verbose:
-            events.emit(LineReceived(self.session.info, Side.BACKEND, _text(octets)))
+    def heard(self, octets: bytes | bytearray) -> None:
+        self.events.emit(LineReceived(self.info, Side.BACKEND, _text(bytes(octets))))
 
     def encrypted(self, version: str, cipher: str) -> None:
-        self.session._events.emit(TlsStarted(self.session.info, Side.BACKEND, version, cipher))
+        self.events.emit(TlsStarted(self.info, Side.BACKEND, version, cipher))
 
 
 def _make_salt(server_name: bytes) -> bytes:

@@ -168,7 +168,7 @@ class ClientCore(ABC):
         self.state = State.LOGIN
         tls = verdict.tls or self.settings.backend_tls.mode
         login = self._login(self.user, password, starttls=tls is BackendTlsMode.STARTTLS)
-        return Turn(b"", Connect(Route(verdict.host, verdict.port, self.user, login, tls)))
+        return Turn(b"", Connect(Route(verdict.host, verdict.port, self.user, login, tls, verdict.by_name)))
 
     def refused(self, verdict: Refused) -> Turn:
         """Learn that the auth server refused the client; with a wait the client hears of it later (AUTH-65)."""

@@ -7,34 +7,55 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from refproxy.config.settings import BackendTlsMode
 from refproxy.errors import BackendFailure, FailureKind
+from refproxy.wire.auth_http import printable
 
-__all__ = ["Encrypt", "Exchange", "Login", "LoginWalk", "Route", "Send"]
+__all__ = ["Encrypt", "Exchange", "Login", "LoginWalk", "Route", "Send", "Step"]
 
 Measure = Callable[[bytes | bytearray], int | None]
 
 
 @dataclass(frozen=True, slots=True)
-class Exchange:
-    """One line to the backend and the reply that lets the login go on.
+class Step:
+    """What is the same in every login that takes this step.
 
-    `send` is None when the line cannot be built (a password is missing, PROXY-45), empty when the backend speaks first.
-    `shown` is the line as a reader may see it. `action` is how the log calls the step (CORE-33). With `then_tls` the
-    reply is followed by a TLS handshake (TLS-64).
+    `action` is how the log calls it (CORE-33). `accept` tells the replies that let the login go on; `measure` finds
+    their end. With `then_tls` the reply is followed by a TLS handshake (TLS-64).
     """
 
     action: str
     accept: Callable[[bytes], bool]
     measure: Measure
-    send: bytes | None = field(default=b"", repr=False)
-    shown: str = ""
     then_tls: bool = False
 
 
 @dataclass(frozen=True, slots=True)
-class Login:
+class Send:
+    """A line for the backend; `mask` is shown in place of one that holds a secret."""
+
+    line: bytes = field(repr=False)
+    mask: str | None = None
+
+    @property
+    def shown(self) -> str:
+        """The line as a reader may see it."""
+        return printable(self.line.removesuffix(b"\r\n"), limit=512) if self.mask is None else self.mask
+
+
+class Exchange(NamedTuple):
+    """One line to the backend and the reply to it.
+
+    `send` is None when the backend speaks first, and when the line cannot be built (a password is missing, PROXY-45).
+    """
+
+    step: Step
+    send: Send | None = None
+
+
+class Login(NamedTuple):
     """All exchanges of a login, and what the client gets at its end.
 
     `replies_to_client` says whether the backend's last reply goes to the client; if not, `success` does (PROXY-49).
@@ -47,26 +68,18 @@ class Login:
     replies_to_client: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class Route:
-    """Where to connect, and how to log in there; `host` may be a name. `tls` says how the line gets private."""
+class Route(NamedTuple):
+    """Where to connect, and how to log in there; `host` is a name if `by_name`. `tls`: how the line gets private."""
 
     host: str
     port: int
     user: bytes
     login: Login
     tls: BackendTlsMode = BackendTlsMode.OFF
+    by_name: bool = False
 
     def __str__(self) -> str:
         return f"{self.host}:{self.port}"
-
-
-@dataclass(frozen=True, slots=True)
-class Send:
-    """The next line for the backend."""
-
-    line: bytes = field(repr=False)
-    shown: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,14 +95,14 @@ class LoginWalk:
 
     def __init__(self, login: Login, limit: int) -> None:
         self._login, self._limit = login, limit
-        self._position, self._exchange = 0, login.exchanges[0]
+        self._position, self._step = 0, login.exchanges[0].step
         self._received = bytearray()
         self.final: bytes | None = None  # what the client gets, once the login is through
 
     @property
     def action(self) -> str:
         """What the proxy is doing, as the log calls it."""
-        return self._exchange.action
+        return self._step.action
 
     @property
     def room(self) -> int:
@@ -102,17 +115,18 @@ class LoginWalk:
         Raises BackendFailure.
         """
         self._received += octets
-        length = self._exchange.measure(self._received)
+        step = self._step
+        length = step.measure(self._received)
         if length is None:
             if self.room <= 0:
                 raise BackendFailure(FailureKind.TOO_LONG, "upstream sent too long response")
             return None
         reply = bytes(self._received[:length])
-        if not self._exchange.accept(reply):
+        if not step.accept(reply):
             # Everything of this step is passed on, not only the line that decided (PROXY-67).
             passed = bytes(self._received) if self._login.is_negative(reply) else b""
             raise BackendFailure(FailureKind.UNEXPECTED, "upstream sent invalid response", passed)
-        if self._exchange.then_tls:
+        if step.then_tls:
             if len(self._received) > length:
                 # Sent in clear, but it would be read as if it had come through TLS (CVE-2011-0411 class; TLS-64).
                 raise BackendFailure(FailureKind.UNEXPECTED, "upstream sent data behind its answer to STARTTLS")
@@ -135,8 +149,8 @@ class LoginWalk:
             return None
         # What the backend sent before it was asked cannot be an answer: drop it (PROXY-25).
         self._received.clear()
-        self._exchange = self._login.exchanges[self._position]
-        line = self._exchange.send
-        if line is None:
+        exchange = self._login.exchanges[self._position]
+        self._step = exchange.step
+        if exchange.send is None:
             raise BackendFailure(FailureKind.UNUSABLE_CREDENTIALS, "no password for the upstream")
-        return Send(line, self._exchange.shown)
+        return exchange.send

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from refproxy.dialogue.login import Exchange, Login
+from refproxy.dialogue.login import Exchange, Login, Send, Step
 from refproxy.wire import imap, pop3, sasl, smtp
-from refproxy.wire.auth_http import Envelope, printable
+from refproxy.wire.auth_http import Envelope
 from refproxy.wire.secret import Secret
 
 __all__ = ["SmtpLogin", "imap_login", "pop3_login"]
@@ -18,34 +18,32 @@ def _starts_with(*prefixes: bytes) -> Callable[[bytes], bool]:
 
 
 _pop3_ok = _starts_with(b"+OK")
-_POP3_GREETING = Exchange("reading response from upstream", _pop3_ok, pop3.measure_reply)
-_STLS = Exchange("sending STLS to upstream", _pop3_ok, pop3.measure_reply, b"STLS\r\n", "STLS", then_tls=True)
+_POP3_GREETING = Exchange(Step("reading response from upstream", _pop3_ok, pop3.measure_reply))
+_STLS = Exchange(Step("sending STLS to upstream", _pop3_ok, pop3.measure_reply, then_tls=True), Send(b"STLS\r\n"))
+_POP3_USER = Step("sending user name to upstream", _pop3_ok, pop3.measure_reply)
+_POP3_PASS = Step("sending password to upstream", _pop3_ok, pop3.measure_reply)
 
 
 def pop3_login(user: bytes, password: Secret, *, starttls: bool = False) -> Login:
     """USER and PASS, whichever way the client came in (PROXY-52 to PROXY-57); before them STLS if wanted (TLS-64)."""
+    opening = (_POP3_GREETING, _STLS) if starttls else (_POP3_GREETING,)
     return Login(
         (
-            _POP3_GREETING,
-            *((_STLS,) if starttls else ()),
-            Exchange("sending user name to upstream", _pop3_ok, pop3.measure_reply, *_line(b"USER " + user)),
-            Exchange(
-                "sending password to upstream",
-                _pop3_ok,
-                pop3.measure_reply,
-                b"PASS " + password.reveal() + b"\r\n",
-                "PASS ***",
-            ),
+            *opening,
+            Exchange(_POP3_USER, Send(b"USER %s\r\n" % user)),
+            Exchange(_POP3_PASS, Send(b"PASS %s\r\n" % password.reveal(), "PASS ***")),
         ),
         pop3.is_negative,
     )
 
 
-_IMAP_GREETING = Exchange("reading response from upstream", _starts_with(b"* OK"), imap.measure_line)
-
-
 def _imap_continues(reply: bytes) -> bool:
     return imap.last_line(reply).startswith(b"+")
+
+
+_IMAP_GREETING = Exchange(Step("reading response from upstream", _starts_with(b"* OK"), imap.measure_line))
+_IMAP_LOGIN = Step("sending LOGIN command to upstream", _imap_continues, imap.measure_reply)
+_IMAP_USER = Step("sending user name to upstream", _imap_continues, imap.measure_reply)
 
 
 def imap_login(tag: bytes, user: bytes, password: Secret, *, starttls: bool = False) -> Login:
@@ -58,28 +56,37 @@ def imap_login(tag: bytes, user: bytes, password: Secret, *, starttls: bool = Fa
     def done(reply: bytes) -> bool:
         return imap.last_line(reply).startswith(tag + b" OK")
 
-    line = _line(tag + b" STARTTLS")
-    start_tls = Exchange("sending STARTTLS to upstream", done, imap.measure_reply, *line, then_tls=True)
+    opening: tuple[Exchange, ...] = (_IMAP_GREETING,)
+    if starttls:
+        step = Step("sending STARTTLS to upstream", done, imap.measure_reply, then_tls=True)
+        opening = (_IMAP_GREETING, Exchange(step, Send(tag + b" STARTTLS\r\n")))
     return Login(
         (
-            _IMAP_GREETING,
-            *((start_tls,) if starttls else ()),
-            Exchange(
-                "sending LOGIN command to upstream",
-                _imap_continues,
-                imap.measure_reply,
-                *_line(b"%s LOGIN {%d}" % (tag, len(user))),
-            ),
-            Exchange(
-                "sending user name to upstream",
-                _imap_continues,
-                imap.measure_reply,
-                *_line(b"%s {%d}" % (user, len(secret))),
-            ),
-            Exchange("sending password to upstream", done, imap.measure_reply, secret + b"\r\n", "***"),
+            *opening,
+            Exchange(_IMAP_LOGIN, Send(b"%s LOGIN {%d}\r\n" % (tag, len(user)))),
+            Exchange(_IMAP_USER, Send(b"%s {%d}\r\n" % (user, len(secret)))),
+            Exchange(Step("sending password to upstream", done, imap.measure_reply), Send(b"%s\r\n" % secret, "***")),
         ),
         imap.is_negative,
     )
+
+
+def _replies(*codes: bytes) -> Callable[[bytes], bool]:
+    """Accept one of `codes`, the same in all lines of a reply (PROXY-24)."""
+    return lambda reply: smtp.is_reply(reply) and reply.startswith(codes)
+
+
+_SMTP_GREETING = Exchange(Step("reading response from upstream", _replies(b"220"), smtp.measure_reply))
+_HELO = Step("sending HELO/EHLO to upstream", _replies(b"250"), smtp.measure_reply)
+_STARTTLS = Exchange(
+    Step("sending STARTTLS to upstream", _replies(b"220"), smtp.measure_reply, then_tls=True), Send(b"STARTTLS\r\n")
+)
+_XCLIENT = Step("sending XCLIENT to upstream", _replies(b"220", b"250"), smtp.measure_reply)
+_CLIENT_HELO = Step("sending client HELO/EHLO to upstream", _replies(b"250"), smtp.measure_reply)
+_MAIL = Step("sending MAIL FROM to upstream", _replies(b"250"), smtp.measure_reply)
+# Whatever well-formed reply RCPT gets is the client's, and the relay starts (PROXY-48).
+_RCPT = Step("sending RCPT TO to upstream", smtp.is_reply, smtp.measure_reply)
+_AUTH = Step("sending AUTH to upstream", _replies(b"235"), smtp.measure_reply)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,48 +112,30 @@ class SmtpLogin:
         """All exchanges; without the password that AUTH needs, its line is missing and the login ends there."""
         exchanges = [_SMTP_GREETING]
         if self.starttls:
-            exchanges += [
-                _smtp("sending HELO/EHLO to upstream", b"250", send=b"EHLO " + self.server_name),
-                _smtp("sending STARTTLS to upstream", b"220", send=b"STARTTLS", then_tls=True),
-            ]
+            exchanges += [Exchange(_HELO, _line(b"EHLO ", self.server_name)), _STARTTLS]
         verb = b"EHLO " if self.esmtp or self.xclient is not None else b"HELO "
-        exchanges.append(_smtp("sending HELO/EHLO to upstream", b"250", send=verb + self.server_name))
+        exchanges.append(Exchange(_HELO, _line(verb, self.server_name)))
         if self.xclient is not None:
-            exchanges.append(_smtp("sending XCLIENT to upstream", b"220", b"250", send=self.xclient))
+            exchanges.append(Exchange(_XCLIENT, Send(self.xclient)))
             if self.helo:
                 verb = b"EHLO " if self.esmtp else b"HELO "
-                exchanges.append(_smtp("sending client HELO/EHLO to upstream", b"250", send=verb + self.helo))
+                exchanges.append(Exchange(_CLIENT_HELO, _line(verb, self.helo)))
         if self.envelope is not None:
-            exchanges.append(_smtp("sending MAIL FROM to upstream", b"250", send=self.envelope.mail))
-            # Whatever well-formed reply RCPT gets is the client's, and the relay starts (PROXY-48).
-            exchanges.append(_smtp("sending RCPT TO to upstream", b"", send=self.envelope.rcpt))
+            exchanges.append(Exchange(_MAIL, _line(self.envelope.mail)))
+            exchanges.append(Exchange(_RCPT, _line(self.envelope.rcpt)))
             return Login(tuple(exchanges), smtp.is_negative)
         if self.authenticate:
-            exchanges.append(_auth_plain(user, password))
+            exchanges.append(Exchange(_AUTH, _auth_plain(user, password)))
         return Login(tuple(exchanges), smtp.is_negative, self.success, replies_to_client=False)
 
 
-def _replies(*codes: bytes) -> Callable[[bytes], bool]:
-    """Accept one of `codes`, the same in all lines of a reply (PROXY-24)."""
-    return lambda reply: smtp.is_reply(reply) and reply.startswith(codes)
+def _auth_plain(user: bytes, password: Secret | None) -> Send | None:
+    if password is None:
+        return None
+    message = sasl.encode_base64(sasl.format_plain(user, password.reveal()))
+    return Send(b"AUTH PLAIN %s\r\n" % message, "AUTH PLAIN ***")
 
 
-def _smtp(action: str, *codes: bytes, send: bytes = b"", then_tls: bool = False) -> Exchange:
-    text = send.removesuffix(b"\r\n")
-    line, shown = _line(text) if text else (b"", "")
-    return Exchange(action, _replies(*codes), smtp.measure_reply, line, shown, then_tls)
-
-
-_SMTP_GREETING = _smtp("reading response from upstream", b"220")
-
-
-def _auth_plain(user: bytes, password: Secret | None) -> Exchange:
-    line = None
-    if password is not None:
-        line = b"AUTH PLAIN " + sasl.encode_base64(sasl.format_plain(user, password.reveal())) + b"\r\n"
-    return Exchange("sending AUTH to upstream", _replies(b"235"), smtp.measure_reply, line, "AUTH PLAIN ***")
-
-
-def _line(text: bytes) -> tuple[bytes, str]:
-    """A line without secrets: its octets, and the same to look at."""
-    return text + b"\r\n", printable(text, limit=512)
+def _line(*parts: bytes) -> Send:
+    """A line without secrets."""
+    return Send(b"".join((*parts, b"\r\n")))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 
 from refproxy.config.settings import Mechanism, ServerSettings
 from refproxy.dialogue.client import MASK, Client, ClientCore, State
@@ -122,18 +123,9 @@ class SmtpClient(ClientCore):
         if command.verb == b"HELO":
             return self._again(b"250 %s\r\n" % self.settings.server_name)
         self._esmtp = True
-        return self._again(self._ehlo_reply())
-
-    def _ehlo_reply(self) -> bytes:
-        """Section 6 of the rules: name, capabilities, AUTH, STARTTLS; all but the last line with a hyphen."""
-        lines = [self.settings.server_name, *self.settings.smtp.capabilities]
-        methods = self.advertised()
-        if methods and not self._in_clear_but_must_not:
-            lines.append(b"AUTH " + b" ".join(methods))
-        if self._starttls_possible:
-            lines.append(b"STARTTLS")
-        *first, last = lines
-        return b"".join([b"250-%s\r\n" % line for line in first]) + b"250 %s\r\n" % last
+        methods = () if self._in_clear_but_must_not else self.advertised()
+        capabilities = self.settings.smtp.capabilities
+        return self._again(_ehlo_reply(self.settings.server_name, capabilities, methods, self._starttls_possible))
 
     def _auth(self, command: Command) -> Turn:
         if self._in_clear_but_must_not:
@@ -202,6 +194,18 @@ COMMANDS: dict[bytes, Rule] = {
     b"HELP": SmtpClient._unsupported,
 }
 """What is legal in state COMMAND, the only one with commands (smtp rules, section 5)."""
+
+
+@lru_cache  # all sessions of a server get the same
+def _ehlo_reply(name: bytes, capabilities: tuple[bytes, ...], methods: tuple[bytes, ...], starttls: bool) -> bytes:
+    """Section 6 of the rules: name, capabilities, AUTH, STARTTLS; all but the last line with a hyphen."""
+    lines = [name, *capabilities]
+    if methods:
+        lines.append(b"AUTH " + b" ".join(methods))
+    if starttls:
+        lines.append(b"STARTTLS")
+    *first, last = lines
+    return b"".join([b"250-%s\r\n" % line for line in first]) + b"250 %s\r\n" % last
 
 
 def _show(command: Command) -> str:

@@ -15,8 +15,9 @@ async def close_at_once(stream: trio.abc.AsyncResource) -> None:
 
     A socket needs no turn of the scheduler for that.
     """
-    transport = stream.transport if isinstance(stream, TlsStream) else stream
-    if isinstance(transport, SocketStream):
-        transport.close()
+    if isinstance(stream, SocketStream):
+        stream.close()
+    elif isinstance(stream, TlsStream):
+        await close_at_once(stream.transport)
     else:
-        await trio.aclose_forcefully(transport)
+        await trio.aclose_forcefully(stream)

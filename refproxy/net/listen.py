@@ -65,6 +65,8 @@ class Listener:
 
     def local_address(self, sock: socket.socket) -> Address:
         """The address that a client connected to. Raises OSError when the connection is gone already."""
+        if isinstance(self.address, TcpAddress) and self.address.host not in WILDCARDS:
+            return self.address
         return self._address(sock.getsockname())
 
     def _address(self, name: tuple[str, int] | str) -> Address:

@@ -106,12 +106,6 @@ class _Books:
     idle: float
     observe: Callable[[Side, bytes], None] | None
 
-    def moved(self, way: _Way, octets: bytes) -> None:
-        """Received and delivered in one go."""
-        if self.observe is not None:
-            self.observe(way.side, octets)
-        self.delivered(way, len(octets))
-
     def received(self, way: _Way, octets: bytes) -> None:
         if self.observe is not None:
             self.observe(way.side, octets)
@@ -168,7 +162,9 @@ def _copy_now(source: SocketStream | TlsStream, sink: SocketStream | TlsStream, 
         except trio.BrokenResourceError:
             books.ended(way, RelayEnd.BROKEN)
             return False
-        books.moved(way, octets[:sent])
+        if books.observe is not None:
+            books.observe(way.side, octets[:sent])
+        books.delivered(way, sent)
         if sent < len(octets):
             way.ahead = octets[sent:]
             return False

@@ -11,7 +11,6 @@ the next read waits first, instead of being told by the kernel that there is not
 from __future__ import annotations
 
 import socket
-from collections.abc import Awaitable, Callable
 from typing import NoReturn
 
 import trio
@@ -124,25 +123,28 @@ class SocketStream(trio.abc.HalfCloseableStream):
 
     async def wait_readable(self) -> None:
         """Wait until there is something to receive, or the end of file. One task at a time."""
-        await self._wait(trio.lowlevel.wait_readable)
+        self.check_open()
+        self._unfair = 0
+        self._waiting += 1
+        try:
+            await trio.lowlevel.wait_readable(self.socket.fileno())
+        finally:
+            self._waiting -= 1
 
     async def wait_writable(self) -> None:
         """Wait until the kernel takes more. One task at a time."""
-        await self._wait(trio.lowlevel.wait_writable)
+        self.check_open()
+        self._unfair = 0
+        self._waiting += 1
+        try:
+            await trio.lowlevel.wait_writable(self.socket.fileno())
+        finally:
+            self._waiting -= 1
 
     def check_open(self) -> None:
         """Raise trio.ClosedResourceError when the stream was closed."""
         if self.socket.fileno() < 0:
             raise trio.ClosedResourceError("this stream was closed")
-
-    async def _wait(self, ready: Callable[[int], Awaitable[None]]) -> None:
-        self.check_open()
-        self._unfair = 0
-        self._waiting += 1
-        try:
-            await ready(self.socket.fileno())
-        finally:
-            self._waiting -= 1
 
     def is_unfair(self) -> bool:
         """Whether to give a turn; before a call, because being cancelled after it would lose what was received."""

@@ -62,7 +62,8 @@ class Entry:
 class Log:
     """A reader that writes each event to the logs of its session's server, or to the main ones (CORE-26).
 
-    Made by `open_log`. Nothing it is told holds a password, and what it writes of others' octets is escaped.
+    Made by `open_log`; `least` is the lowest level that any of the logs takes. Nothing it is told holds a password, and
+    what it writes of others' octets is escaped.
     """
 
     def __init__(
@@ -70,16 +71,18 @@ class Log:
         main_logs: tuple[LogSettings, ...],
         handlers: Mapping[str, logging.Handler],
         *,
-        wants_lines: bool,
+        least: LogLevel,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self.wants_lines = wants_lines
-        self._main_logs, self._handlers, self._clock = main_logs, handlers, clock
+        self.wants_lines = least is LogLevel.DEBUG
+        self._least, self._main_logs, self._handlers, self._clock = least, main_logs, handlers, clock
         self._limits: dict[LogSettings, RateLimit] = {}
 
     def __call__(self, event: Event) -> None:
         """Write the event wherever its level is wanted."""
         session, level = event.session, event.level
+        if level < self._least:
+            return
         logs = self._main_logs if session is None else session.settings.error_logs
         wanting = [log for log in logs if level >= log.level]
         if not wanting:
@@ -240,7 +243,7 @@ def open_log(settings: Settings, emergency: TextIO | None = None) -> Log:
         for handler in handlers.values():
             handler.close()
         raise
-    return Log(settings.error_logs, handlers, wants_lines=any(log.level is LogLevel.DEBUG for log in logs))
+    return Log(settings.error_logs, handlers, least=min(log.level for log in logs))
 
 
 def _handler(destination: str, emergency: TextIO) -> logging.Handler:

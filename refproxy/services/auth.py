@@ -84,16 +84,22 @@ def _completed(accepted: Accepted, user: bytes | None, password: Secret | None) 
 
 
 def _usable(verdict: Accepted, request: AuthRequest, settings: AuthHttp, *, names_allowed: bool) -> Accepted:
-    """Check what an acceptance needs beyond a route (AUTH-58); a name needs somebody to look it up (AUTH-100)."""
-    credentials = request.attempt.credentials
-    server = f"auth http server {settings.addresses[0]}"
-    if request.protocol is not MailProtocol.SMTP and verdict.password is None and not credentials.reusable:
-        raise AuthUnavailable(f"{server} did not send password")
-    if b"\0" in (verdict.user or b"") + (verdict.password or Secret(b"")).reveal():
-        raise AuthUnavailable(f"{server} sent NUL in user or password")
-    if verdict.by_name and not names_allowed:
-        raise AuthUnavailable(f"{server} {invalid_server(verdict.host.encode('ascii'))}")
+    """Return an acceptance that can be used. Raises AuthUnavailable."""
+    if (fault := _fault_of(verdict, request, names_allowed=names_allowed)) is not None:
+        raise AuthUnavailable(f"auth http server {settings.addresses[0]} {fault}")
     return verdict
+
+
+def _fault_of(verdict: Accepted, request: AuthRequest, *, names_allowed: bool) -> str | None:
+    """What an acceptance lacks beyond a route (AUTH-58); a name needs somebody to look it up (AUTH-100)."""
+    password = verdict.password
+    if password is None and request.protocol is not MailProtocol.SMTP and not request.attempt.credentials.reusable:
+        return "did not send password"
+    if b"\0" in (verdict.user or b"") or (password is not None and b"\0" in password.reveal()):
+        return "sent NUL in user or password"
+    if verdict.by_name and not names_allowed:
+        return str(invalid_server(verdict.host.encode("ascii")))
+    return None
 
 
 async def _ask_once(settings: AuthHttp, request: AuthRequest, dial: Dial, exchanged: Exchanged | None) -> Verdict:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import lru_cache
 from ipaddress import AddressValueError, IPv6Address
 
 from refproxy.config.settings import BackendTlsMode, MailProtocol
@@ -27,7 +29,6 @@ __all__ = [
     "format_request",
     "format_tls_lines",
     "invalid_server",
-    "is_host_name",
     "parse_answer",
     "parse_backend_address",
     "printable",
@@ -36,7 +37,8 @@ __all__ = [
 HEADER_LIMIT = 16384
 """Octets of status line and headers (AUTH-45). Angie has room for 1024."""
 
-_ESCAPED = [b"%%%02X" % octet if octet <= 0x20 or octet == 0x25 else bytes([octet]) for octet in range(256)]
+_UNSAFE = re.compile(rb"[\x00-\x20%]")
+_EMPTY_LINE = re.compile(rb"(?:\A|\n)\r?\n")
 _NAME = re.compile(rb"[A-Za-z0-9][A-Za-z0-9-]*")
 _IPV4 = re.compile(rb"\d{1,3}\.\d{1,3}\.\d{1,3}\.\d{1,3}")
 _DIGITS = re.compile(rb"\d+")
@@ -120,7 +122,7 @@ Verdict = Accepted | Refused | Wait
 
 def escape(value: bytes) -> bytes:
     """Percent-escape 0x00-0x20 and `%`; nothing else (AUTH-24)."""
-    return b"".join([_ESCAPED[octet] for octet in value])
+    return _UNSAFE.sub(lambda found: b"%%%02X" % ord(found[0]), value)
 
 
 def format_request(
@@ -130,30 +132,30 @@ def format_request(
     attempt, credentials = request.attempt, request.attempt.credentials
     password = credentials.password.reveal() if credentials.password else b""
     lines = [
-        (b"Host", host),
-        (b"Auth-Method", credentials.method),
-        (b"Auth-User", escape(credentials.user)),
-        (b"Auth-Pass", escape(password)),
+        b"GET %s HTTP/1.0" % path,
+        b"Host: " + host,
+        b"Auth-Method: " + credentials.method,
+        b"Auth-User: " + escape(credentials.user),
+        b"Auth-Pass: " + escape(password),
     ]
     if credentials.salt is not None:
-        lines.append((b"Auth-Salt", credentials.salt))
+        lines.append(b"Auth-Salt: " + credentials.salt)
     lines += [
-        (b"Auth-Protocol", request.protocol.value.encode("ascii")),
-        (b"Auth-Login-Attempt", b"%d" % attempt.number),
-        (b"Client-IP", (request.client_ip or "unix:").encode("ascii")),
+        b"Auth-Protocol: " + request.protocol.value.encode("ascii"),
+        b"Auth-Login-Attempt: %d" % attempt.number,
+        b"Client-IP: " + (request.client_ip or "unix:").encode("ascii"),
     ]
     if request.client_host is not None:
-        lines.append((b"Client-Host", request.client_host))
-    lines += request.proxy_lines
+        lines.append(b"Client-Host: " + request.client_host)
+    lines += [b"%s: %s" % line for line in request.proxy_lines]
     if (envelope := attempt.envelope) is not None:
         lines += [
-            (b"Auth-SMTP-Helo", envelope.helo),
-            (b"Auth-SMTP-From", envelope.mail),
-            (b"Auth-SMTP-To", envelope.rcpt),
+            b"Auth-SMTP-Helo: " + envelope.helo,
+            b"Auth-SMTP-From: " + envelope.mail,
+            b"Auth-SMTP-To: " + envelope.rcpt,
         ]
-    lines += request.tls_lines
-    lines += configured
-    return b"GET %s HTTP/1.0\r\n" % path + b"".join([b"%s: %s\r\n" % line for line in lines]) + b"\r\n"
+    lines += [b"%s: %s" % line for line in (*request.tls_lines, *configured)]
+    return b"\r\n".join(lines) + b"\r\n\r\n"
 
 
 def format_tls_lines(facts: TlsFacts, *, pass_certificate: bool) -> tuple[tuple[bytes, bytes], ...]:
@@ -182,87 +184,68 @@ def format_tls_lines(facts: TlsFacts, *, pass_certificate: bool) -> tuple[tuple[
 
 def find_header_end(octets: bytes | bytearray) -> int | None:
     """Return the length of the header section up to and including its empty line, or None when it has not come yet."""
-    start = 0
-    while (end := octets.find(b"\n", start)) >= 0:
-        if octets[start:end] in (b"", b"\r"):
-            return end + 1
-        start = end + 1
-    return None
-
-
-@dataclass(slots=True)
-class _Headers:
-    """The recognised headers as they are met; of a repeated one the last counts, but an error text stays."""
-
-    status_seen: bool = False
-    error: bytes | None = None
-    wait_status: bool = False
-    values: dict[bytes, bytes] = field(default_factory=dict)
-
-    def add(self, name: bytes, value: bytes) -> None:
-        if name != b"auth-status":
-            self.values[name] = value
-            return
-        self.status_seen = True
-        if value == b"WAIT":
-            self.wait_status = True
-        elif value != b"OK":
-            self.error = value
+    empty_line = _EMPTY_LINE.search(octets)
+    return empty_line.end() if empty_line else None
 
 
 def parse_answer(section: bytes) -> Verdict:
     """Read the header section of an answer and decide (AUTH-40 to AUTH-57).
 
-    Raises WireError with the log text of AUTH-91 or AUTH-92 for malformed octets, of AUTH-93, AUTH-95 or AUTH-96 for a
-    route that is missing or unusable.
+    Of a repeated header the last counts, but see `_decide` for `Auth-Status`. Raises WireError with the log text of
+    AUTH-91 or AUTH-92 for malformed octets, of AUTH-93, AUTH-95 or AUTH-96 for a route that is missing or unusable.
     """
-    headers = _Headers()
     if section.startswith(b"HTTP/"):
         status_line, _, section = section.partition(b"\n")
         if b"\r" in status_line[:-1]:
             raise WireError("sent invalid response")
+    values: dict[bytes, bytes] = {}
+    statuses: list[bytes] = []
     for line in section.split(b"\n"):
-        headers.add(*_parse_header(line.removesuffix(b"\r")))
-    return _decide(headers)
+        if line in (b"", b"\r"):
+            continue
+        name, _, value = line.removesuffix(b"\r").partition(b":")
+        if _NAME.fullmatch(name) is None or b"\r" in value:
+            raise WireError("sent invalid header in response")
+        name, value = name.lower(), value.strip(b" ")
+        if name == b"auth-status":
+            statuses.append(value)
+        else:
+            values[name] = value
+    return _decide(values, statuses)
 
 
-def _parse_header(line: bytes) -> tuple[bytes, bytes]:
-    name, _, value = line.partition(b":")
-    if line and (_NAME.fullmatch(name) is None or b"\r" in value):
-        raise WireError("sent invalid header in response")
-    return name.lower(), value.strip(b" ")
-
-
-def _decide(headers: _Headers) -> Verdict:
-    values = headers.values
+def _decide(values: Mapping[bytes, bytes], statuses: Sequence[bytes]) -> Verdict:
+    """Judge by all headers. No later `Auth-Status` takes back an error or a WAIT."""
     wait_text = values.get(b"auth-wait", b"")
     wait = int(wait_text) if _DIGITS.fullmatch(wait_text) and len(wait_text) < 10 else 0
-    if headers.error is not None:
-        return Refused(headers.error, wait, values.get(b"auth-error-code", b""), values.get(b"auth-error-sasl"))
+    if errors := [status for status in statuses if status not in (b"OK", b"WAIT")]:
+        return Refused(errors[-1], wait, values.get(b"auth-error-code", b""), values.get(b"auth-error-sasl"))
     user = values.get(b"auth-user")
     password = Secret(values[b"auth-pass"]) if b"auth-pass" in values else None
-    if headers.wait_status:
+    if b"WAIT" in statuses:
         return Wait(wait, user, password)
     server, port = values.get(b"auth-server", b""), values.get(b"auth-port", b"")
     if not server or not port:
         raise WireError("did not send server or port")
-    host, number = parse_backend_address(server, port)
+    host, number, by_name = parse_backend_address(server, port)
     tls = parse_backend_tls(values.get(b"auth-server-ssl"))
-    return Accepted(host, number, user, password, headers.status_seen, tls, by_name=is_host_name(server))
+    return Accepted(host, number, user, password, bool(statuses), tls, by_name)
 
 
-def parse_backend_address(server: bytes, port: bytes) -> tuple[str, int]:
-    """Check `Auth-Server` and `Auth-Port` (AUTH-59, AUTH-100).
+@lru_cache  # the answers of an auth server name the same few backends again and again
+def parse_backend_address(server: bytes, port: bytes) -> tuple[str, int, bool]:
+    """Check `Auth-Server` and `Auth-Port` (AUTH-59, AUTH-100); return host, port, and whether the host is a name.
 
     An IPv4 dotted quad, a bare IPv6 literal or a host name, and 1 to 65535. Raises WireError with the log text of
     AUTH-95 or AUTH-96.
     """
-    address = server.decode("ascii") if is_host_name(server) else _maybe_ip(server)
+    by_name = _is_host_name(server)
+    address = server.decode("ascii") if by_name else _maybe_ip(server)
     if address is None:
         raise invalid_server(server)
     if _DIGITS.fullmatch(port) is None or len(port) > 9 or not 1 <= int(port) <= 65535:
         raise WireError(f'sent invalid server port:"{printable(port)}"')
-    return address, int(port)
+    return address, int(port), by_name
 
 
 def _maybe_ip(server: bytes) -> str | None:
@@ -275,7 +258,7 @@ def _maybe_ip(server: bytes) -> str | None:
     return None
 
 
-def is_host_name(server: bytes) -> bool:
+def _is_host_name(server: bytes) -> bool:
     """Whether `Auth-Server` is a host name; its last label begins with a letter, as in no form of an IPv4 address."""
     return len(server) <= HOST_NAME_LIMIT and _HOST_NAME.fullmatch(server) is not None
 

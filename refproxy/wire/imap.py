@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from refproxy.errors import WireError
 
@@ -39,8 +40,7 @@ _END = re.compile(rb"\r?\n")
 _KNOWN = {b"LOGIN", b"AUTHENTICATE", b"CAPABILITY", b"NOOP", b"LOGOUT", b"STARTTLS"}
 
 
-@dataclass(frozen=True, slots=True)
-class Command:
+class Command(NamedTuple):
     """A command word in upper case, and its arguments as octets, unquoted."""
 
     name: bytes

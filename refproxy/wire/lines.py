@@ -26,7 +26,7 @@ def split_answer(line: bytes, most: int) -> tuple[bytes, ...]:
     if match is None:
         raise WireError("stray CR")
     first, *others = match[1].split(b" ")
-    words = (first, *(word for word in others if word))
+    words = (first, *filter(None, others))
     if len(words) > most:
         raise WireError("too many words")
     return words

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from refproxy.errors import WireError
 
@@ -15,8 +15,7 @@ _KNOWN = {b"USER", b"PASS", b"APOP", b"AUTH", b"CAPA", b"NOOP", b"QUIT", b"STLS"
 _LINE = re.compile(rb"([A-Za-z]{4})(?: ([^\r]*))?\r?\n", re.DOTALL)
 
 
-@dataclass(frozen=True, slots=True)
-class Command:
+class Command(NamedTuple):
     """A verb in upper case, and its arguments."""
 
     verb: bytes
@@ -41,7 +40,7 @@ def parse_command(line: bytes) -> Command:
 
 def split_words(text: bytes) -> tuple[bytes, ...]:
     """Split at spaces, which alone separate. Raises WireError for more than three words (POP3-12)."""
-    words = tuple(word for word in text.split(b" ") if word)
+    words = tuple(filter(None, text.split(b" ")))
     if len(words) > MAX_ARGUMENTS:
         raise WireError("too many arguments")
     return words

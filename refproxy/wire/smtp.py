@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from refproxy.errors import WireError
 
@@ -17,8 +17,7 @@ _LINE = re.compile(rb"([A-Za-z]+)( [^\r]*)?\r?\n", re.DOTALL)
 _CODE = re.compile(rb"\d{3}")
 
 
-@dataclass(frozen=True, slots=True)
-class Command:
+class Command(NamedTuple):
     """A verb in upper case, its arguments, and `text`: the line from the verb to its last argument (SMTP-77)."""
 
     verb: bytes
@@ -35,7 +34,7 @@ def parse_command(line: bytes) -> Command:
     verb = match[1].upper() if match else b""
     if match is None or verb not in _KNOWN:
         raise WireError("not an SMTP command")
-    arguments = tuple(word for word in (match[2] or b"").split(b" ") if word)
+    arguments = tuple(filter(None, (match[2] or b"").split(b" ")))
     if len(arguments) > MAX_ARGUMENTS:
         raise WireError("too many arguments")
     return Command(verb, arguments, match[0].rstrip(b"\r\n").rstrip(b" "))

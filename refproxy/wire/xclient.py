@@ -10,14 +10,12 @@ UNAVAILABLE = b"[UNAVAILABLE]"
 TEMPUNAVAIL = b"[TEMPUNAVAIL]"
 
 _HEX = re.compile(rb"[0-9A-Fa-f]{2}")
-_XTEXT = [
-    b"+%02X" % octet if octet <= 0x20 or octet >= 0x7F or octet in b"+=" else bytes([octet]) for octet in range(256)
-]
+_UNSAFE = re.compile(rb"[^\x21-\x7E]|[+=]")
 
 
 def encode_xtext(value: bytes) -> bytes:
     """Escape as xtext: 0x00-0x20, `+`, `=` and 0x7F-0xFF become `+XX` (RFC 3461 section 4; PROXY-38)."""
-    return b"".join([_XTEXT[octet] for octet in value])
+    return _UNSAFE.sub(lambda found: b"+%02X" % ord(found[0]), value)
 
 
 def decode_xtext(text: bytes) -> bytes:

@@ -91,7 +91,8 @@ class Talk:
         """Let the auth server accept; return the lines the backend will get."""
         self.verdict(b"Auth-Status: OK\r\n" + headers)
         assert isinstance(self.turn.then, Connect)
-        return [exchange.send for exchange in self.turn.then.route.login.exchanges if exchange.send != b""]
+        _greeting, *others = self.turn.then.route.login.exchanges
+        return [exchange.send.line if exchange.send else None for exchange in others]
 
     def start_tls(self, facts: TlsFacts = IN_TLS) -> bytes:
         """Let the handshake that the core asked for succeed; return what the client reads first in TLS."""

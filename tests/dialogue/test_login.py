@@ -195,7 +195,7 @@ def test_every_step_can_fail(login: Login, good: list[bytes], bad: bytes, steps:
     core = LoginWalk(login, 64)
     for reply in before:
         core.receive(reply)
-    assert core.action == login.exchanges[len(before)].action
+    assert core.action == login.exchanges[len(before)].step.action
     assert (core.closed().kind, core.closed().reply) == (FailureKind.CLOSED, b"")
 
 
