@@ -77,7 +77,7 @@ async def _(bench: Bench) -> None:
     client = await greeted(bench)
     await talk(client, (b"EHLO c.example\r\n", b"250 mx.example\r\n"))
     await client.send(auth_plain(bench))
-    request = await bench.admit()
+    request = await bench.request()
     for name in ("Auth-SMTP-Helo", "Auth-SMTP-From", "Auth-SMTP-To"):
         bench.check(name, request.all(name), [])
 
