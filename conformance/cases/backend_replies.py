@@ -28,23 +28,23 @@ async def finish(bench: Bench, client: Peer, backend: Peer, step: str, reply: by
     await backend.expect(b"relayed\r\n")
 
 
-# Complete replies of each step, as a backend may well send them.
+# Complete replies of each step; short, since each cut costs a login.
 
 REPLIES: dict[str, dict[str, bytes]] = {
     "smtp": {
-        "greeting": b"220-backend.example\r\n220-\r\n220 ESMTP\r\n",
-        "hello": b"250-backend.example\r\n250-XCLIENT ADDR\r\n250 SIZE\r\n",
-        "xclient": b"220-again\r\n220 hello\r\n",
-        "client-hello": b"250-backend.example\r\n250-AUTH PLAIN\r\n250 HELP\r\n",
-        "auth": b"235-2.7.0 a\r\n235 2.7.0 b\r\n",
+        "greeting": b"220-\r\n220 b\r\n",
+        "hello": b"250-a\r\n250 b\r\n",
+        "xclient": b"220-a\r\n220 b\r\n",
+        "client-hello": b"250-a\r\n250-\r\n250 b\r\n",
+        "auth": b"235-a\r\n235 b\r\n",
     },
     "imap": {
-        "greeting": b"* OK [CAPABILITY IMAP4rev1] hi\r\n",
-        "login": b"+ go ahead\r\n",
-        "user": b"+ go ahead\r\n",
+        "greeting": b"* OK hi\r\n",
+        "login": b"+ go\r\n",
+        "user": b"+ go\r\n",
         "password": b"a OK in\r\n",
     },
-    "pop3": {"greeting": b"+OK <1@b> hi\r\n", "user": b"+OKAY\r\n", "password": b"+OK 3 messages\r\n"},
+    "pop3": {"greeting": b"+OK <1@b>\r\n", "user": b"+OKAY\r\n", "password": b"+OK in\r\n"},
 }
 
 
