@@ -61,7 +61,7 @@ for slug, (line, rules) in {
         rules=rules,
         block=ONLY,
         directives="starttls",
-        limit=4,
+        limit=8,
     )(dialogue((line, BAD), closed=closed))
 
 case(

@@ -162,6 +162,8 @@ ANNOUNCED: dict[str, tuple[str, bytes, bytes, bool]] = {
     "waited-literal-of-an-unknown-command": ("no end, nothing of it was sent", b"a FOO {10}\r\n", BAD, False),
     "waited-literal-as-fourth-argument": ("no end, nothing of it was sent", b"a LOGIN a b c {8}\r\n", BAD, False),
     "brace-behind-something-else": ("no end", b"a FOO 10}\r\n", BAD, False),
+    "line-too-short-for-an-announcement": ("no end, `{1+}` alone is longer", b"x+}\r\n", UNTAGGED, False),
+    "shortest-line-with-an-announcement": ("the end", b"x{1+}\r\n", UNTAGGED, True),
     "plus-and-brace-and-more": ("no end", b"a FOO {10+} \r\n", BAD, False),
 }
 for slug, (what, octets, reply, end) in ANNOUNCED.items():

@@ -45,7 +45,7 @@ for slug, (what, rules, turns) in FITS.items():
         deviates={"nginx": "input beyond one buffer waits for more octets, as in 1.31.5 (IMAP-11)"}
         if "batch" in slug
         else None,
-        limit=4,
+        limit=8,
     )(dialogue(*turns))
 
 OVERFLOWS: dict[str, tuple[str, str, tuple[Turn, ...]]] = {
@@ -64,7 +64,7 @@ OVERFLOWS: dict[str, tuple[str, str, tuple[Turn, ...]]] = {
                                      ((padded(b'a LOGIN "', 64, b""), BAD),)),
 }  # fmt: skip
 for slug, (what, rules, turns) in OVERFLOWS.items():
-    case(f"imap/buffer/{slug}", what, rules=rules, block=SMALL, directives="imap_client_buffer", limit=4)(
+    case(f"imap/buffer/{slug}", what, rules=rules, block=SMALL, directives="imap_client_buffer", limit=8)(
         dialogue(*turns, closed=True)
     )
 
@@ -75,7 +75,7 @@ case(
     block=SMALL,
     directives="imap_client_buffer",
     deviates={"nginx": "the reject waits for the next octet, as in 1.31.5 (IMAP-9)"},
-    limit=4,
+    limit=8,
 )(dialogue((padded(b"a NOOP ", 64, b" {5}\r\n"), GO + BAD), closed=True))
 
 

@@ -196,7 +196,7 @@ for kind, halves in HALVES.items():
             what,
             rules=rules,
             block=Block(kind),
-            limit=4,
+            limit=8,
             deviates=STAYS if rules.startswith("IMAP") else None,
         )(_half_closed(kind, octets, replies))
     last = b"a LOGIN u p\r\n" if kind == "imap" else b"AUTH PLAIN AHUAcA==\r\n"
@@ -211,14 +211,14 @@ for kind, halves in HALVES.items():
         "the attempt is cancelled",
         rules="CORE-83 " + ("IMAP-80" if kind == "imap" else "POP3-50"),
         block=Block(kind),
-        limit=4,
+        limit=8,
     )(_reset_attempt(kind, last))
     case(
         f"{kind}/reset/while-the-backend-login-runs",
         "the login is cancelled",
         rules="PROXY-3 CORE-83",
         block=Block(kind),
-        limit=4,
+        limit=8,
     )(_reset_login(kind, last))
     for slug, octets in {
         "inside-a-command": b"a NO" if kind == "imap" else b"NO",

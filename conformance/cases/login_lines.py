@@ -185,7 +185,7 @@ for kind in ERRORS:
             "internal error before the backend is contacted",
             rules="AUTH-99 PROXY-56" if kind == "pop3" else "AUTH-99",
             block=FRAMES[kind].words.block,
-            limit=4,
+            limit=8,
         )(_never_there(start, ERRORS[kind], added))
 
 

@@ -54,7 +54,7 @@ case(
     rules="POP3-17",
     block=POP3,
     deviates=STALLS,
-    limit=4,
+    limit=8,
 )(dialogue((b"NOOP\r\n" * 50, OK * 50)))
 
 LONGER: dict[str, tuple[str, Block, tuple[Turn, ...]]] = {
@@ -101,7 +101,7 @@ for slug, (what, block, turns, last, wanted) in FITTING.items():
         rules="POP3-80 POP3-16 POP3-48",
         block=block,
         directives="pop3_client_buffer" if block is not POP3 else "",
-        limit=4,
+        limit=8,
     )(login(*turns, then=last, wanted=wanted))
 
 

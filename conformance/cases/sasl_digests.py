@@ -167,7 +167,7 @@ for frame in FRAMES.values():
         directives=f"{frame.name}_auth server_name",
     )(_verified(frame))
     for slug, (what, rules, answer, wanted) in CRAM.items():
-        case(f"{frame.name}/cram-md5/{slug}", what, rules=rules, block=only, limit=4)(_answered(frame, answer, wanted))
+        case(f"{frame.name}/cram-md5/{slug}", what, rules=rules, block=only, limit=8)(_answered(frame, answer, wanted))
     case(
         f"{frame.name}/cram-md5/each-exchange-has-its-own-salt",
         "a second exchange of a session has another salt, and the request has the second one",

@@ -94,7 +94,7 @@ for frame in FRAMES.values():
                 rules=rules,
                 block=frame.oauth,
                 directives=f"{frame.name}_auth",
-                limit=4,
+                limit=8,
             )(script)
 
 

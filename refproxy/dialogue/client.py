@@ -308,7 +308,9 @@ class ClientCore(ABC):
         try:
             words = split_answer(line, self.max_words)
         except WireError:
-            words = ()
+            self._errors += 1
+            turn = self._end_attempt(self._reject())
+            return Turn(turn.reply, Close(End.TOO_MANY_ERRORS)) if self._errors >= self.settings.max_errors else turn
         if (too_many := self._over_budget()) is not None:
             return too_many
         expected = words == (OAUTH_METHODS[credentials.method],)

@@ -125,7 +125,8 @@ def tag_of(line: bytes) -> bytes:
 
 def is_non_synchronizing(line: bytes) -> bool:
     """Whether a refused line announces literal data that the client sends without waiting (IMAP-25)."""
-    return line.rstrip(b"\r\n").endswith(b"+}")
+    text = line.rstrip(b"\r\n")
+    return len(text) >= len(b"{1+}") and text.endswith(b"+}")
 
 
 def announces_literal(line: bytes) -> bool:

@@ -359,6 +359,18 @@ def test_the_acknowledgement_of_an_error_challenge_counts_as_a_command(protocol:
 
 
 @every_protocol
+def test_an_unparsable_acknowledgement_is_an_error_and_no_command(protocol: MailProtocol) -> None:
+    """SASL-81, SASL-84."""
+    for max_errors, closed in ((1, True), (2, False)):
+        talk = talk_with(protocol, max_errors=max_errors, max_commands=2)
+        talk.say(START[protocol] + b"XOAUTH2 " + encoded(b"user=u\x01auth=Bearer t\x01\x01") + b"\r\n")
+        talk.verdict(b"Auth-Status: no\r\nAuth-Wait: 2\r\nAuth-Error-SASL: e30=\r\n")
+        assert talk.say(b"\r \r\n") == REJECT[protocol]
+        assert talk.closed is closed
+    assert talk.say(NOOP[protocol]) == DONE[protocol]
+
+
+@every_protocol
 def test_no_verdict_is_the_internal_error(protocol: MailProtocol) -> None:
     """AUTH-60, SMTP-87: and the session ends."""
     talk = talk_with(protocol)
