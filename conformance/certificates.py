@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from cryptography.x509.oid import NameOID
 
-__all__ = ["ORNATE_SUBJECT", "Certificates", "certificate_of", "der_of"]
+__all__ = ["Certificates", "certificate_of", "der_of"]
 
 LONG_AGO = datetime.datetime(2001, 1, 1, tzinfo=datetime.UTC)
 DAY = datetime.timedelta(days=1)
@@ -40,6 +40,18 @@ class Certificates:
     clients: Mapping[str, trustme.LeafCert]
     servers: Mapping[str, trustme.LeafCert]
     backends: Mapping[str, trustme.LeafCert]
+
+    ornate_subject = ORNATE_SUBJECT
+
+    @staticmethod
+    def parsed(leaf: trustme.LeafCert) -> x509.Certificate:
+        """A certificate as cryptography reads it."""
+        return certificate_of(leaf)
+
+    @staticmethod
+    def der(leaf: trustme.LeafCert) -> bytes:
+        """A certificate's octets."""
+        return der_of(leaf)
 
     @classmethod
     def make(cls, authority: trustme.CA) -> Certificates:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from hashlib import sha1
-
-import trustme
+from typing import TYPE_CHECKING
 
 from conformance.bench import Bench
 from conformance.case import Needs, Script, case
-from conformance.certificates import ORNATE_SUBJECT, certificate_of, der_of
 from conformance.dialogues import PROTOCOLS, Words, admitted
 from conformance.fakes.auth_server import AuthRequest
 from conformance.secured import implicit, in_tls, secured, starttls
+
+if TYPE_CHECKING:
+    import trustme
 
 __all__: list[str] = []
 
@@ -194,11 +195,11 @@ def escaped_pem(leaf: trustme.LeafCert) -> bytes:
 
 def _learns(bench: Bench, request: AuthRequest, leaf: trustme.LeafCert) -> None:
     """Compare the lines with what `cryptography` says of the certificate. Raises Mismatch."""
-    certificate = certificate_of(leaf)
+    certificate = bench.certificates.parsed(leaf)
     serial = f"{certificate.serial_number:X}"
     bench.check("Auth-SSL-Issuer", request["Auth-SSL-Issuer"].decode(), certificate.issuer.rfc4514_string())
     bench.check("Auth-SSL-Serial", request["Auth-SSL-Serial"].decode(), "0" * (len(serial) % 2) + serial)
-    fingerprint = sha1(der_of(leaf), usedforsecurity=False).hexdigest()
+    fingerprint = sha1(bench.certificates.der(leaf), usedforsecurity=False).hexdigest()
     bench.check("Auth-SSL-Fingerprint", request["Auth-SSL-Fingerprint"].decode(), fingerprint)
     bench.check("Auth-SSL-Cert", request["Auth-SSL-Cert"], escaped_pem(leaf))
 
@@ -212,8 +213,8 @@ def _tells(certificate: str) -> Script:
         bench.check("the lines", request.names, [*LINES[:7], *host, *LINES[7:]])
         bench.check("Auth-SSL-Protocol", request["Auth-SSL-Protocol"].decode(), client.tls.version())
         bench.check("Auth-SSL-Cipher", request["Auth-SSL-Cipher"].decode(), client.tls.cipher()[0])
-        subject = certificate_of(leaf).subject.rfc4514_string().encode()
-        wanted = ORNATE_SUBJECT if certificate == "ornate" else subject
+        subject = bench.certificates.parsed(leaf).subject.rfc4514_string().encode()
+        wanted = bench.certificates.ornate_subject if certificate == "ornate" else subject
         bench.check("Auth-SSL-Subject", request["Auth-SSL-Subject"], wanted)
         _learns(bench, request, leaf)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from conformance.bench import Bench
 from conformance.case import Block, Script, case
-from conformance.certificates import der_of
 from conformance.dialogues import PROTOCOLS, greeted
 from conformance.secured import implicit, in_tls, starttls, unverified
 
@@ -93,7 +92,7 @@ def _chooses(name: str, wanted: str) -> Script:
     async def script(bench: Bench) -> None:
         client = await bench.client()
         tls = await client.start_tls(unverified(), name)
-        known = {der_of(leaf): slug for slug, leaf in bench.certificates.servers.items()}
+        known = {bench.certificates.der(leaf): slug for slug, leaf in bench.certificates.servers.items()}
         bench.check("the certificate shown", known.get(tls.getpeercert(binary_form=True) or b""), wanted)
 
     return script
@@ -114,7 +113,7 @@ def _ignores_server_name() -> Script:
         for name in ("other.example", "mx.example", ""):
             client = await bench.client()
             tls = await client.start_tls(unverified(), name)
-            known = {der_of(leaf): slug for slug, leaf in bench.certificates.servers.items()}
+            known = {bench.certificates.der(leaf): slug for slug, leaf in bench.certificates.servers.items()}
             bench.check("the certificate shown", known.get(tls.getpeercert(binary_form=True) or b""), "certificate")
             await client.expect(b"220 other.example ESMTP ready\r\n")
 

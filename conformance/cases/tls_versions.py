@@ -8,7 +8,6 @@ from collections.abc import Callable, Mapping
 
 from conformance.bench import Bench
 from conformance.case import Block, Script, case
-from conformance.certificates import der_of
 from conformance.rulebook import Level
 from conformance.secured import TLS, unverified
 
@@ -52,7 +51,7 @@ def _agrees(make_context: Client, version: str, cipher: str | None, key: str | N
         if cipher is not None:
             bench.check("the cipher", tls.cipher()[0], cipher)
         if key is not None:
-            known = {der_of(leaf): slug for slug, leaf in bench.certificates.servers.items()}
+            known = {bench.certificates.der(leaf): slug for slug, leaf in bench.certificates.servers.items()}
             bench.check("the certificate shown", known.get(tls.getpeercert(binary_form=True) or b""), key)
         await client.expect(b"* OK IMAP4 ready\r\n")
 

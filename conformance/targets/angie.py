@@ -117,7 +117,7 @@ class _Process(Running):
         self.send_signal(signal.SIGHUP)
 
     async def logged(self, text: str) -> None:
-        while text not in self._output.read_text(errors="replace"):
+        while text not in self._output.read_text(errors="replace"):  # noqa: ASYNC110  # another process writes it
             await trio.sleep(POLL)
 
     async def ended(self) -> None:

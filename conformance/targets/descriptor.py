@@ -55,7 +55,7 @@ listen = "127.0.0.1:2110"
 [profiles.smtp-resolving]
 protocol = "smtp"
 listen = "127.0.0.1:2526"
-directives = "resolver {dns}; resolver_timeout 1s;"
+directives = "resolver {dns};"
 """
 )
 FIRST_PORT = 2500

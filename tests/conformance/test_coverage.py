@@ -66,7 +66,7 @@ def test_the_command_fails_without_reasons_and_tells_the_cases(tmp_path: Path) -
     empty.write_text("")
     done = CliRunner().invoke(main, ["coverage", "--all", "--reasons", str(empty)])
     assert done.exit_code == 1
-    assert "xclient: smtp/xclient/name-unavailable-without-resolver" in done.output
+    assert "\nxclient: smtp/" in done.output
     assert "with neither a case nor a reason: " in done.output
     assert "CONF-1 " in done.output.splitlines()[-1]
 

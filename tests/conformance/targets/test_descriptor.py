@@ -29,7 +29,7 @@ def test_the_example_is_read(tmp_path: Path) -> None:
     assert read.dialects == {Level.VENDOR}
     assert read.directory == tmp_path / "myproxy-files"
     assert read.profiles["smtp-resolving"] == (
-        Block("smtp", "resolver {dns}; resolver_timeout 1s;"),
+        Block("smtp", "resolver {dns};"),
         Place("127.0.0.1", 2526),
     )
 
