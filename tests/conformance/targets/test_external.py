@@ -91,7 +91,7 @@ async def test_serve_tells_what_to_configure_and_what_comes(tmp_path: Path) -> N
     assert f"http://127.0.0.1:{descriptor.auth_port}/auth" in told
     port = descriptor.profiles["smtp-resolving"][1].port
     assert f"profile smtp-resolving: smtp at 127.0.0.1:{port}, which" in told
-    assert f"protocol smtp; resolver 127.0.0.1:{descriptor.dns_port}; resolver_timeout 1s; }}" in told
+    assert f"protocol smtp; resolver 127.0.0.1:{descriptor.dns_port}; }}" in told
     assert (descriptor.directory / "certificate.pem").exists()
 
 
