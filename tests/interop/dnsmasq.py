@@ -19,6 +19,9 @@ RECORDS = (
     "host-record=mail.example.test,192.0.2.7,2001:db8::7",
     "host-record=other.example.test,192.0.2.9",
     "ptr-record=8.2.0.192.in-addr.arpa,other.example.test",
+    # Where the tests' clients connect from, and the name that the neighbour has untruly.
+    "host-record=client.example.test,127.0.0.2",
+    "ptr-record=3.0.0.127.in-addr.arpa,client.example.test",
     # A name that is an alias.
     "cname=alias.example.test,target.example.test",
     "host-record=target.example.test,192.0.2.10",
