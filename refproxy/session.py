@@ -7,7 +7,6 @@ import math
 import os
 import secrets
 import time
-import traceback
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -20,7 +19,7 @@ from refproxy.backend import log_in
 from refproxy.config.settings import Address, Listen, LogLevel, MailProtocol, ProxyHeader, TcpAddress
 from refproxy.converse import converse
 from refproxy.dialogue.client import Client, ClientCore
-from refproxy.dialogue.login import Route, Send
+from refproxy.dialogue.login import Route
 from refproxy.dialogue.protocols import PROTOCOLS
 from refproxy.dialogue.turn import Authenticate, Close, Connect, End, Relay, StartTls, Turn
 from refproxy.errors import AuthUnavailable, BackendFailure, FailureKind, PeerError, Side, WireError
@@ -33,8 +32,6 @@ from refproxy.net.relay import relay
 from refproxy.net.reset_watch import ResetCancels
 from refproxy.net.tls.stream import RECORD_SIZE, HandshakeFailed, TlsStream
 from refproxy.observe.events import (
-    LineReceived,
-    LineSent,
     Noted,
     OctetsRelayed,
     SessionCrashed,
@@ -48,6 +45,7 @@ from refproxy.observe.stream import EventStream
 from refproxy.server import Server
 from refproxy.services.auth import ask_auth_server
 from refproxy.services.resolver import NotResolved, Resolver
+from refproxy.tells import AuthTell, BackendTell, ClientTell, where_it_broke
 from refproxy.wire.auth_http import Accepted, AuthRequest, Refused, format_tls_lines, printable
 from refproxy.wire.proxy_header import Endpoints, format_v1, format_v2
 from refproxy.wire.proxy_header_in import Conveyed, auth_lines
@@ -126,7 +124,7 @@ class Session:
             if self._scope.cancelled_caught:
                 end = await self._cut_short()
         except Exception as defect:  # the one barrier: neighbours go on
-            self._events.emit(SessionCrashed(self.info, _where_it_broke(defect)))
+            self._events.emit(SessionCrashed(self.info, where_it_broke(defect)))
             await self._farewell()
         finally:
             await close_at_once(self._lines.stream)
@@ -144,7 +142,7 @@ class Session:
         if (refusal := await self._admit()) is not None:
             return await self._close(refusal)
         self.info.action = "in auth state"
-        allowance, tell = self._settings.timeout, _ClientTell(self.info, self._events, self._events.verbose)
+        allowance, tell = self._settings.timeout, ClientTell(self.info, self._events, self._events.verbose)
         outcome = await converse(self._core, self._lines, self._answer, tell, clock=self._scope, allowance=allowance)
         match outcome:
             case Relay():
@@ -254,7 +252,7 @@ class Session:
             auth_lines(self._peers.conveyed),
             format_tls_lines(facts, pass_certificate=pass_certificate) if facts else (),
         )
-        exchanged = self._tell_auth if self._events.verbose else None
+        exchanged = AuthTell(self.info, self._events).exchanged if self._events.verbose else None
         try:
             verdict = await ask_auth_server(
                 settings.auth_http,
@@ -289,7 +287,7 @@ class Session:
                     await self._addresses_of(route) if route.by_name else (route.host,),
                     self._dial,
                     self._server.backend_tls.connect,
-                    _BackendTell(self.info, self._events, self._events.verbose),
+                    BackendTell(self.info, self._events, self._events.verbose),
                     header=self._proxy_header(),
                     limit=settings.proxy.buffer,
                 )
@@ -399,10 +397,6 @@ class Session:
     def _tell_lookup(self, text: str) -> None:
         self._events.emit(WentWrong(self.info, text))
 
-    def _tell_auth(self, request: bytes, answer: bytes) -> None:
-        self._events.emit(LineSent(self.info, Side.AUTH, _text(request)))
-        self._events.emit(LineReceived(self.info, Side.AUTH, _text(_mask_answer(answer))))
-
     def _tell_relayed(self, side: Side, octets: bytes) -> None:
         self._events.emit(OctetsRelayed(self.info, side, octets))
 
@@ -411,59 +405,5 @@ _WITHOUT_A_WORD = frozenset({End.CLIENT_RESET, End.TLS_FAILED, End.BROKEN_PROXY_
 _WORTH_A_NOTE = frozenset({End.TOO_MANY_ERRORS, End.TOO_MANY_COMMANDS, End.TOO_LONG, End.CLIENT_TALKED_EARLY})
 
 
-@dataclass(slots=True)
-class _ClientTell:
-    """Turns what crosses between client and proxy into events."""
-
-    info: SessionInfo
-    events: EventStream
-    wants_lines: bool
-
-    def sent(self, octets: bytes) -> None:
-        self.events.emit(LineSent(self.info, Side.CLIENT, _text(octets)))
-
-    def heard(self, shown: str) -> None:
-        self.events.emit(LineReceived(self.info, Side.CLIENT, shown))
-
-
-@dataclass(slots=True)
-class _BackendTell:
-    """Turns what crosses between proxy and backend into events."""
-
-    info: SessionInfo
-    events: EventStream
-    wants_lines: bool
-
-    def action(self, action: str) -> None:
-        self.info.action = action
-
-    def sent(self, line: Send) -> None:
-        self.events.emit(LineSent(self.info, Side.BACKEND, line.shown))
-
-    def heard(self, octets: bytes | bytearray) -> None:
-        self.events.emit(LineReceived(self.info, Side.BACKEND, _text(bytes(octets))))
-
-    def encrypted(self, version: str, cipher: str) -> None:
-        self.events.emit(TlsStarted(self.info, Side.BACKEND, version, cipher))
-
-
 def _make_salt(server_name: bytes) -> bytes:
     return format_salt(secrets.randbelow(SALT_RANDOM_BELOW), int(time.time()), server_name)
-
-
-def _text(octets: bytes) -> str:
-    """Octets as lines of harmless text."""
-    return "\n".join(printable(line.rstrip(b"\r"), limit=1024) for line in octets.rstrip(b"\r\n").split(b"\n"))
-
-
-def _mask_answer(answer: bytes) -> bytes:
-    """The auth server's answer without the password it may carry."""
-    lines = answer.split(b"\n")
-    return b"\n".join(b"Auth-Pass: ***" if line.lower().startswith(b"auth-pass") else line for line in lines)
-
-
-def _where_it_broke(defect: BaseException) -> str:
-    """Kinds and places of a defect, without its message, which may hold anything."""
-    if isinstance(defect, BaseExceptionGroup):
-        return "\n".join(_where_it_broke(inner) for inner in defect.exceptions)
-    return "".join(traceback.format_tb(defect.__traceback__)) + type(defect).__name__

@@ -29,8 +29,10 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "refproxy.converse": (*VALUES, "refproxy.dialogue.turn", "refproxy.net.line_stream", "refproxy.observe"),
     "refproxy.backend": (*VALUES, "refproxy.dialogue", "refproxy.net", "refproxy.observe"),
     "refproxy.server": (*VALUES, "refproxy.net", "refproxy.services"),  # settings, and what they need at run time
+    "refproxy.tells": (*VALUES, "refproxy.dialogue.login", "refproxy.observe"),  # a session's events
     "refproxy.session": (
         *VALUES,
+        "refproxy.tells",
         "refproxy.server",
         "refproxy.backend",
         "refproxy.converse",
