@@ -15,14 +15,10 @@ from refproxy.config.settings import MailProtocol, Settings
 from refproxy.errors import ConfigError
 from refproxy.master import serve
 from tests.pki import Pki
+from tests.ports import free_port
 from tests.proxied import server_settings
 
 pytestmark = pytest.mark.slow
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as sock:
-        return int(sock.getsockname()[1])
 
 
 class Daemon:

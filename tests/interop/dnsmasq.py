@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from refproxy.config.settings import TcpAddress
-from tests.interop.processes import Child, find_program, free_port
+from tests.interop.processes import Child, find_program
+from tests.ports import free_port
 
 __all__ = ["MANY", "RECORDS", "Dnsmasq", "start_dnsmasq"]
 

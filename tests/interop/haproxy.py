@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.interop.processes import Child, find_program, free_port
+from tests.interop.processes import Child, find_program
+from tests.ports import free_port
 
 __all__ = ["Haproxy", "Passage", "start_haproxy"]
 

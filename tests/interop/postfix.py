@@ -11,7 +11,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.interop.processes import Child, find_program, free_port, missing
+from tests.interop.processes import Child, find_program, missing
+from tests.ports import free_port
 
 __all__ = ["Postfix", "start_postfix"]
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import random
 import re
 import shutil
 import socket
@@ -16,7 +15,7 @@ from typing import NoReturn
 
 import pytest
 
-__all__ = ["Child", "find_program", "free_port", "missing"]
+__all__ = ["Child", "find_program", "missing"]
 
 PATIENCE = 20.0
 """Seconds until something that must happen soon counts as not happening, on the slowest machine of a build."""
@@ -34,30 +33,6 @@ def missing(reason: str) -> NoReturn:
 def find_program(name: str, package: str) -> str:
     """The path of a program, also of one outside an ordinary user's PATH."""
     return shutil.which(name, path=SYSTEM_PROGRAMS) or missing(f"{name} is not installed (Debian package {package})")
-
-
-_given: set[int] = set()
-"""Ports that somebody was given, who may not listen yet."""
-
-
-def free_port() -> int:
-    """A TCP port of 127.0.0.1 that nothing listens on, and another one at each call.
-
-    It is taken from below the range that the kernel gives to outgoing connections, so none of them can take it before
-    the server that it is meant for.
-    """
-    lowest_ephemeral = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
-    for _ in range(1000):
-        port = random.randrange(10000, max(lowest_ephemeral, 20000))  # noqa: S311 (no secret)
-        if port in _given:
-            continue
-        try:
-            socket.create_server(("127.0.0.1", port)).close()
-        except OSError:
-            continue
-        _given.add(port)
-        return port
-    raise AssertionError("no free port")
 
 
 class Child:

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.interop.processes import Child, find_program, free_port, missing
+from tests.interop.processes import Child, find_program, missing
+from tests.ports import free_port
 
 __all__ = ["Proxy", "deaf_nginx", "not_with_nginx", "start_nginx", "start_proxy", "start_refproxy"]
 

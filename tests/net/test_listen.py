@@ -14,6 +14,7 @@ from refproxy.config.settings import Address, Listen, MailProtocol, Settings, Tc
 from refproxy.errors import ConfigError
 from refproxy.net import listen
 from refproxy.net.listen import open_listeners
+from tests.ports import free_port
 from tests.proxied import server_settings
 
 WHERE = Where("mail.conf", 7)
@@ -27,11 +28,6 @@ def settings(*addresses: Address) -> Settings:
         for number, address in enumerate(addresses)
     ]
     return Settings("mail.conf", tuple(servers))
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as sock:
-        return int(sock.getsockname()[1])
 
 
 async def test_a_wildcard_is_bound_alone_and_the_local_address_decides() -> None:
