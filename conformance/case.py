@@ -17,6 +17,7 @@ __all__ = ["Block", "Case", "Needs", "case", "registered"]
 Script = Callable[["Bench"], Awaitable[None]]
 
 SLUG = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*(?:/[a-z0-9]+(?:-[a-z0-9]+)*)+")
+QUOTED = re.compile(r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*["]""")
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,10 +98,13 @@ def case(
 ) -> Callable[[Script], Script]:
     """Register the decorated script as a case; `rules` and `directives` are words.
 
+    A rule with a protocol before it, such as `imap:IMAP-61`, is one only for a block of that protocol, so that a family
+    for all three can name the rule of each. The directives of the configuration need not be named.
+
     `main` are directives of the main context, `mail` of the mail block; cases with the same ones share a start of the
     target. With `alone` the case has the target for itself. Raises ValueError for a wrong id or rule.
     """
-    named = tuple(rules.split())
+    named = _rules_for(block.protocol, rules)
     book = load_rules()
     unknown = [rule for rule in named if rule not in book]
     if not SLUG.fullmatch(id) or id in _registry or unknown or not named:
@@ -109,13 +113,25 @@ def case(
     def register(script: Script) -> Script:
         decided = level or book[named[0]].level
         wanted = frozenset(needs) | _implied(block)
-        words = tuple(directives.split())
+        words = tuple(dict.fromkeys([*directives.split(), *_directives(block.directives), *_directives(mail + main)]))
         known = deviates or {}
         made = Case(id, title, named, block, script, words, wanted, decided, known, limit, main, mail, alone)
         _registry[id] = made
         return script
 
     return register
+
+
+def _rules_for(protocol: str, rules: str) -> tuple[str, ...]:
+    """The rules of a family of cases that are about this protocol."""
+    parts = [word.rpartition(":") for word in rules.split()]
+    return tuple(dict.fromkeys(rule for only, _, rule in parts if only in ("", protocol)))
+
+
+def _directives(text: str) -> list[str]:
+    """The directives that a configuration is made of, without blocks."""
+    simple = QUOTED.sub("x", text).split(";")
+    return [words[0] for words in map(str.split, simple) if words]
 
 
 def _implied(block: Block) -> frozenset[str]:

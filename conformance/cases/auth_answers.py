@@ -36,9 +36,9 @@ async def concluded(bench: Bench, client: Peer, outcome: bytes | None) -> None:
 
 ANSWERS: dict[str, tuple[str, bytes, bytes | None, str]] = {
     # slug: what, the octets ({route}: Auth-Server and Auth-Port), the outcome, rules
-    "no-status-line": ("no status line at all", b"Auth-Status: OK\r\n" + ROUTE, SUCCESS, "AUTH-40"),
+    "no-status-line": ("no status line at all", b"Auth-Status: OK\r\n" + ROUTE, SUCCESS, "AUTH-40 SMTP-89"),
     "status-500": ("status 500", b"HTTP/1.1 500 Oops\r\nAuth-Status: OK\r\n" + ROUTE, SUCCESS, "AUTH-40"),
-    "status-401": ("status 401", b"HTTP/1.0 401 No\r\nAuth-Status: OK\r\n" + ROUTE, SUCCESS, "AUTH-40"),
+    "status-401": ("status 401", b"HTTP/1.0 401 No\r\nAuth-Status: OK\r\n" + ROUTE, SUCCESS, "AUTH-40 SMTP-89"),
     "status-garbage": ("a status line that only begins well", b"HTTP/\x00\xff garbage\r\nAuth-Status: OK\r\n" + ROUTE,
                        SUCCESS, "AUTH-40"),
     "status-lower-case": ("http in lower case", b"http/1.0 200 OK\r\nAuth-Status: OK\r\n" + ROUTE, ERROR, "AUTH-40"),
@@ -58,7 +58,8 @@ ANSWERS: dict[str, tuple[str, bytes, bytes | None, str]] = {
     "name-begins-with-digit": ("a name that begins with a digit", OK + b"1-a: 1\r\n" + ROUTE, SUCCESS, "AUTH-42"),
     "name-without-colon": ("a name without a colon", OK + b"Fine\r\n" + ROUTE, SUCCESS, "AUTH-42"),
     "names-in-any-case": ("names in any case, no space behind the colon",
-                          b"HTTP/1.0 200 OK\r\nauth-STATUS:OK\r\n{route-shouted}\r\n\r\n", SUCCESS, "AUTH-44 AUTH-43"),
+                          b"HTTP/1.0 200 OK\r\nauth-STATUS:OK\r\n{route-shouted}\r\n\r\n", SUCCESS,
+                          "AUTH-44 AUTH-43 SMTP-89"),
     "value-padded": ("spaces around a value", b"HTTP/1.0 200 OK\r\nAuth-Status:   OK  \r\n" + ROUTE, SUCCESS,
                      "AUTH-43"),
     "value-tab": ("a tab before a value", b"HTTP/1.0 200 OK\r\nAuth-Status:\tOK\r\n" + ROUTE, b"\tOK", "AUTH-43"),
@@ -66,12 +67,12 @@ ANSWERS: dict[str, tuple[str, bytes, bytes | None, str]] = {
     "value-nul": ("a NUL in the value of an unknown header", OK + b"X-Y: a\0b\r\n" + ROUTE, SUCCESS, "AUTH-43"),
     "value-high-octets": ("octets above ASCII in a value", OK + b"X-Y: \x80\xff\r\n" + ROUTE, SUCCESS, "AUTH-43"),
     "status-value-lower-case": ("Auth-Status: ok", b"HTTP/1.0 200 OK\r\nAuth-Status: ok\r\n" + ROUTE, b"ok",
-                                "AUTH-44 AUTH-47"),
+                                "AUTH-44 AUTH-47 SASL-72"),
     "status-value-with-more": ("Auth-Status: OK x", b"HTTP/1.0 200 OK\r\nAuth-Status: OK x\r\n" + ROUTE, b"OK x",
                                "AUTH-44 AUTH-47"),
     "status-value-wait-lower-case": ("Auth-Status: wait", b"HTTP/1.0 200 OK\r\nAuth-Status: wait\r\n\r\n", b"wait",
                                      "AUTH-44 AUTH-47"),
-    "status-missing": ("no Auth-Status", b"HTTP/1.0 200 OK\r\n" + ROUTE, SUCCESS, "AUTH-44 AUTH-47"),
+    "status-missing": ("no Auth-Status", b"HTTP/1.0 200 OK\r\n" + ROUTE, SUCCESS, "AUTH-44 AUTH-47 SASL-70"),
     "status-error-before-ok": ("an error text, then OK",
                                b"HTTP/1.0 200 OK\r\nAuth-Status: no\r\nAuth-Status: OK\r\n" + ROUTE, b"no",
                                "AUTH-62 AUTH-47"),
@@ -79,12 +80,12 @@ ANSWERS: dict[str, tuple[str, bytes, bytes | None, str]] = {
                               "AUTH-62 AUTH-47"),
     "status-last-error-wins": ("two error texts",
                                b"HTTP/1.0 200 OK\r\nAuth-Status: a\r\nAuth-Status: b\r\n" + ROUTE, b"b",
-                               "AUTH-62 AUTH-47"),
+                               "AUTH-62 AUTH-47 SMTP-89"),
     "error-beats-wait": ("WAIT and an error text", b"HTTP/1.0 200 OK\r\nAuth-Status: no\r\nAuth-Status: WAIT\r\n\r\n",
                          b"no", "AUTH-82"),
-    "server-missing": ("no Auth-Server", OK + b"{port}\r\n\r\n", ERROR, "AUTH-57"),
-    "server-empty": ("an empty Auth-Server", OK + b"Auth-Server: \r\n{port}\r\n\r\n", ERROR, "AUTH-57"),
-    "port-missing": ("no Auth-Port", OK + b"Auth-Server: 127.0.0.1\r\n\r\n", ERROR, "AUTH-57"),
+    "server-missing": ("no Auth-Server", OK + b"{port}\r\n\r\n", ERROR, "AUTH-57 SMTP-83"),
+    "server-empty": ("an empty Auth-Server", OK + b"Auth-Server: \r\n{port}\r\n\r\n", ERROR, "AUTH-57 SMTP-83"),
+    "port-missing": ("no Auth-Port", OK + b"Auth-Server: 127.0.0.1\r\n\r\n", ERROR, "AUTH-57 SMTP-83"),
     "route-last-one-wins": ("two Auth-Server and two Auth-Port",
                             OK + b"Auth-Server: 192.0.2.1\r\nAuth-Port: 1\r\n" + ROUTE, SUCCESS, "AUTH-48 AUTH-49"),
     "nothing-but-the-empty-line": ("only an empty line", b"\r\n", ERROR, "AUTH-57"),
@@ -127,13 +128,13 @@ for protocol in PROTOCOLS:
     case(
         f"{protocol}/auth-answer/invalid-header-is-an-internal-error",
         "the internal error of the protocol, and a close",
-        rules="AUTH-60 AUTH-42",
+        rules="AUTH-60 AUTH-42 smtp:SMTP-87",
         block=Block(protocol),
     )(_answer(OK + b"X Y: 1\r\n" + ROUTE, ERROR, None))
     case(
         f"{protocol}/auth-answer/empty-status-is-a-failure",
         "an empty Auth-Status is a failure with an empty text",
-        rules="AUTH-55 AUTH-47 AUTH-61",
+        rules="AUTH-55 AUTH-47 AUTH-61 SASL-72",
         block=Block(protocol),
         level=Level.OURS if protocol == "smtp" else Level.VENDOR,
     )(_answer(b"HTTP/1.0 200 OK\r\nAuth-Status:\r\n" + ROUTE, b"", None))
@@ -157,7 +158,7 @@ SIZES: dict[str, tuple[int, bytes | None, str, Level]] = {
     # slug: octets of status line and headers, outcome, rules, level
     "of-1024-octets": (1024, SUCCESS, "AUTH-45", Level.VENDOR),
     "of-16-kib": (LIMIT, SUCCESS, "AUTH-45", Level.OURS),
-    "of-one-octet-more": (LIMIT + 1, ERROR, "AUTH-45", Level.OURS),
+    "of-one-octet-more": (LIMIT + 1, ERROR, "AUTH-45 SMTP-87", Level.OURS),
     "of-64-kib": (4 * LIMIT, ERROR, "AUTH-45", Level.VENDOR),
 }  # fmt: skip
 

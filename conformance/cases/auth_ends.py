@@ -53,7 +53,7 @@ for protocol in PROTOCOLS:
     case(
         f"{protocol}/auth-answer/closed-without-an-answer",
         "the internal error of the protocol, and a close",
-        rules="AUTH-60 AUTH-46",
+        rules="AUTH-60 AUTH-46 smtp:SMTP-87",
         block=Block(protocol),
     )(_end(b"", "closed"))
 
@@ -71,7 +71,7 @@ for protocol in PROTOCOLS:
     case(
         f"{protocol}/auth-answer/connection-refused",
         "nobody listens where the auth server should be: internal error at once",
-        rules="AUTH-38 AUTH-60",
+        rules="AUTH-38 AUTH-60 smtp:SMTP-87",
         block=Block(protocol, "auth_http 127.0.0.1:1;"),
         directives="auth_http",
     )(_unreachable())
@@ -104,7 +104,7 @@ for protocol in PROTOCOLS:
     case(
         f"{protocol}/auth-answer/silence-until-the-timeout",
         "no answer within auth_http_timeout: internal error, and the auth server's connection is closed",
-        rules="AUTH-36 AUTH-35 AUTH-60",
+        rules="AUTH-36 AUTH-35 AUTH-60 smtp:SMTP-87 AUTH-2",
         block=Block(protocol, "auth_http_timeout 1s;"),
         directives="auth_http_timeout",
     )(_silent(b""))
@@ -138,7 +138,7 @@ async def _(bench: Bench) -> None:
 @case(
     "smtp/auth-answer/timeout-of-zero-fails-every-login",
     "auth_http_timeout 0 means at once, not never",
-    rules="AUTH-35 AUTH-36",
+    rules="AUTH-35 AUTH-36 CONF-28",
     block=Block("smtp", "auth_http_timeout 0;"),
     directives="auth_http_timeout",
 )

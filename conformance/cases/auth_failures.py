@@ -20,22 +20,23 @@ __all__: list[str] = []
 REFUSALS: dict[str, tuple[str, tuple[bytes, ...], bytes, bytes, str]] = {
     # slug: what, the answer's lines, the text for the client, SMTP's code, rules
     "text-is-copied-raw": ("octets above ASCII, quotes and a NUL stay", (b'Auth-Status: [X] "a" %41 \xe9\0',),
-                           b'[X] "a" %41 \xe9\0', b"535 5.7.0", "AUTH-62 AUTH-61"),
+                           b'[X] "a" %41 \xe9\0', b"535 5.7.0", "AUTH-62 AUTH-61 imap:IMAP-5"),
     "text-of-900-octets": ("a long text is not cut", (b"Auth-Status: " + b"t" * 900,), b"t" * 900, b"535 5.7.0",
                            "AUTH-62 AUTH-61"),
     "error-code": ("a code of the auth server's choice", (b"Auth-Status: later", b"Auth-Error-Code: 454 4.7.0"),
-                   b"later", b"454 4.7.0", "AUTH-53"),
+                   b"later", b"454 4.7.0", "AUTH-53 SASL-76"),
     "error-code-empty": ("an empty code is none", (b"Auth-Status: no", b"Auth-Error-Code:"), b"no", b"535 5.7.0",
-                         "AUTH-53"),
+                         "AUTH-53 SASL-76"),
     "route-is-no-matter": ("a route does not help", (b"Auth-Status: no", b"Auth-Server: 127.0.0.1", b"Auth-Port: 1"),
-                           b"no", b"535 5.7.0", "AUTH-62"),
+                           b"no", b"535 5.7.0", "AUTH-62 imap:IMAP-5"),
     "sasl-error-for-plain": ("Auth-Error-SASL counts for OAuth only", (b"Auth-Status: no", b"Auth-Error-SASL: e30="),
                              b"no", b"535 5.7.0", "AUTH-54 AUTH-88"),
-    "wait-zero": ("a wait of 0 is none", (b"Auth-Status: no", b"Auth-Wait: 0"), b"no", b"535 5.7.0", "AUTH-52 AUTH-62"),
+    "wait-zero": ("a wait of 0 is none", (b"Auth-Status: no", b"Auth-Wait: 0"),
+                  b"no", b"535 5.7.0", "AUTH-52 AUTH-62 SASL-73"),
     "wait-with-unit": ("a wait with a unit is none", (b"Auth-Status: no", b"Auth-Wait: 1s"), b"no", b"535 5.7.0",
-                       "AUTH-52 AUTH-62"),
+                       "AUTH-52 AUTH-62 SASL-73"),
     "wait-negative": ("a negative wait is none", (b"Auth-Status: no", b"Auth-Wait: -1"), b"no", b"535 5.7.0",
-                      "AUTH-52 AUTH-62"),
+                      "AUTH-52 AUTH-62 SASL-73"),
     "wait-empty": ("an empty wait is none", (b"Auth-Status: no", b"Auth-Wait:"), b"no", b"535 5.7.0",
                    "AUTH-52 AUTH-62"),
 }  # fmt: skip
@@ -103,7 +104,7 @@ for protocol in PROTOCOLS:
     case(
         f"{protocol}/auth-failure/retries-are-delayed-and-counted",
         "each failure comes after Auth-Wait, the attempts count up, the last one gets in; max_errors plays no part",
-        rules="AUTH-65 AUTH-68 AUTH-20 AUTH-69",
+        rules="AUTH-65 AUTH-68 AUTH-20 AUTH-69 smtp:SMTP-111 AUTH-11",
         block=Block(protocol, "max_errors 1;"),
         directives="max_errors",
         limit=20,
@@ -188,6 +189,10 @@ OAUTH: dict[str, tuple[bytes, bytes]] = {
 }
 
 
+ANSWERED = {"xoauth2": "SMTP-94", "oauthbearer": "SMTP-95"}
+"""The rule of SMTP about the answer to the challenge."""
+
+
 def oauth_block(protocol: str, more: str = "") -> Block:
     """A block with both mechanisms."""
     return Block(protocol, f"{protocol}_auth plain xoauth2 oauthbearer;{more}")
@@ -250,19 +255,19 @@ for protocol in PROTOCOLS:
         case(
             f"{protocol}/auth-failure/{mechanism}-challenge",
             "the client gets the auth server's challenge, and after its answer the failure and a close",
-            rules="AUTH-83 AUTH-84 AUTH-86 AUTH-89",
+            rules=f"AUTH-83 AUTH-84 AUTH-86 AUTH-89 smtp:SMTP-93 smtp:{ANSWERED[mechanism]} smtp:SMTP-96",
             block=oauth_block(protocol),
         )(_challenge(mechanism, line, proper=True))
         case(
             f"{protocol}/auth-failure/{mechanism}-challenge-answered-wrongly",
             "any other line is an invalid command, and the end",
-            rules="AUTH-85 AUTH-86",
+            rules=f"AUTH-85 AUTH-86 smtp:{ANSWERED[mechanism]} smtp:SMTP-96",
             block=oauth_block(protocol),
         )(_challenge(mechanism, wrong, proper=False))
         case(
             f"{protocol}/auth-failure/{mechanism}-challenge-with-wait",
             "with Auth-Wait the challenge is delayed and the connection stays usable",
-            rules="AUTH-83 AUTH-86 AUTH-68",
+            rules="AUTH-83 AUTH-86 AUTH-68 smtp:SMTP-93 smtp:SMTP-96",
             block=oauth_block(protocol),
         )(_challenge_and_wait(mechanism))
     case(
@@ -274,7 +279,7 @@ for protocol in PROTOCOLS:
     case(
         f"{protocol}/auth-failure/challenge-unanswered",
         "a client that says nothing after the challenge is dropped at `timeout` without a word",
-        rules="AUTH-87",
+        rules="AUTH-87 SASL-83",
         block=oauth_block(protocol, " timeout 1s;"),
         directives="timeout",
     )(_challenge_and_silence())

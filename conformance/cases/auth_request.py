@@ -107,10 +107,10 @@ async def _oauthbearer(bench: Bench) -> tuple[AuthRequest, bytes]:
 
 WAYS: dict[str, tuple[Ask, dict[str, str], str]] = {
     # slug: how, the protocols and their directives, rules
-    "plain": (_plain, {"smtp": "", "imap": "", "pop3": ""}, "AUTH-13 AUTH-12 AUTH-25"),
+    "plain": (_plain, {"smtp": "", "imap": "", "pop3": ""}, "AUTH-13 AUTH-12 AUTH-25 AUTH-11"),
     "clear-text-command": (_clear, {"imap": "", "pop3": ""}, "AUTH-13 AUTH-25"),
     "apop": (_apop, {"pop3": "pop3_auth plain apop;"}, "AUTH-18 AUTH-25"),
-    "cram-md5": (_cram, {name: f"{name}_auth plain cram-md5;" for name in CHALLENGED}, "AUTH-18 AUTH-25"),
+    "cram-md5": (_cram, {name: f"{name}_auth plain cram-md5;" for name in CHALLENGED}, "AUTH-18 AUTH-25 SASL-62"),
     "external": (_external, {name: f"{name}_auth plain external;" for name in CHALLENGED}, "AUTH-17 AUTH-25 SASL-42"),
     "xoauth2": (_xoauth2, {name: f"{name}_auth plain xoauth2 oauthbearer;" for name in CHALLENGED}, "AUTH-17 AUTH-25"),
     "oauthbearer": (_oauthbearer, {name: f"{name}_auth plain xoauth2 oauthbearer;" for name in CHALLENGED},
@@ -337,16 +337,17 @@ for slug, (argument, first, host, rules) in PATHS.items():
 LISTS: dict[str, tuple[str, str, tuple[bytes, ...], str]] = {
     # slug: in the mail block, in the server block, the last lines, rules
     "in-order": ("", "auth_http_header B 1; auth_http_header A 2; auth_http_header B 1;", (b"B: 1", b"A: 2", b"B: 1"),
-                 "AUTH-3 AUTH-34"),
+                 "AUTH-3 AUTH-34 CONF-31"),
     "case-is-kept": ("", "auth_http_header x-KEY 'a  b ';", (b"x-KEY: a  b ",), "AUTH-3"),
     "empty-value": ("", 'auth_http_header X-Empty "";', (b"X-Empty: ",), "AUTH-3 AUTH-13"),
     "standard-names": ("", "auth_http_header Auth-User admin; auth_http_header Auth-Wait 1;",
                        (b"Auth-User: admin", b"Auth-Wait: 1"), "AUTH-3"),
     "not-escaped": ("", "auth_http_header X-Raw '%41 \xe9+\\$x';", ("X-Raw: %41 \xe9+\\$x".encode(),),
                     "AUTH-3 AUTH-24"),
-    "inherited": ("auth_http_header X-Mail m; auth_http_header X-More n;", "", (b"X-Mail: m", b"X-More: n"), "AUTH-3"),
+    "inherited": ("auth_http_header X-Mail m; auth_http_header X-More n;", "",
+                  (b"X-Mail: m", b"X-More: n"), "AUTH-3 CONF-32 CORE-3"),
     "replaced": ("auth_http_header X-Mail m; auth_http_header X-More n;", "auth_http_header X-Own o;", (b"X-Own: o",),
-                 "AUTH-3"),
+                 "AUTH-3 CONF-33"),
 }  # fmt: skip
 
 
@@ -375,7 +376,7 @@ for slug, (mail, server, lines, rules) in LISTS.items():
 @case(
     "smtp/auth-request/auth-http-is-inherited-as-a-whole",
     "a server with an auth_http of its own takes nothing of the one of the mail block, not even the path",
-    rules="AUTH-1 AUTH-6",
+    rules="AUTH-1 AUTH-6 CONF-35",
     level=Level.VENDOR,
     directives="auth_http",
     block=Block("smtp", "auth_http {auth};"),

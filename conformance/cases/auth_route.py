@@ -69,10 +69,12 @@ def _routed(server: str, port: str, outcome: bytes | None) -> Script:
 
 for slug, (server, outcome, level) in SERVERS.items():
     wanted = {Needs.IPV6} if outcome == SUCCESS and "ipv6" in slug else set[str]()
-    case(f"smtp/auth-route/server-{slug}", f"Auth-Server: {server}", rules="AUTH-59 PROXY-5 AUTH-48", level=level,
+    more = " PROXY-6" if slug == "unix-socket" else ""
+    case(f"smtp/auth-route/server-{slug}", f"Auth-Server: {server}", level=level,
+         rules=f"AUTH-59 PROXY-5 AUTH-48 SMTP-83{more}",
          block=Block("smtp"), needs=wanted)(_routed(server, "{port}", outcome))  # fmt: skip
 for slug, (port, outcome, level) in PORTS.items():
-    case(f"smtp/auth-route/port-{slug}", f"Auth-Port: {port}", rules="AUTH-59 PROXY-5 AUTH-49", level=level,
+    case(f"smtp/auth-route/port-{slug}", f"Auth-Port: {port}", rules="AUTH-59 PROXY-5 AUTH-49 SMTP-83", level=level,
          block=Block("smtp"))(_routed("127.0.0.1", port, outcome))  # fmt: skip
 
 

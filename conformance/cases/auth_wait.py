@@ -43,7 +43,7 @@ for protocol in PROTOCOLS:
     case(
         f"{protocol}/auth-wait/asked-again-and-admitted",
         "the same request comes again after Auth-Wait, unheard by the client, whose next line is for the backend",
-        rules="AUTH-56 AUTH-80 AUTH-20",
+        rules="AUTH-56 AUTH-80 AUTH-20 smtp:SMTP-86 smtp:SMTP-111",
         block=Block(protocol),
     )(_asked_again(admit=True))
     case(
@@ -101,7 +101,7 @@ async def _(bench: Bench) -> None:
 @case(
     "smtp/auth-wait/without-delay-is-repeated-slowly",
     "WAIT without Auth-Wait is repeated after one second, and the answer then counts",
-    rules="AUTH-81",
+    rules="AUTH-81 SMTP-86",
     block=Block("smtp"),
 )
 async def _(bench: Bench) -> None:

@@ -46,14 +46,14 @@ for kind, steps in LOGINS.items():
         case(
             f"{protocol}/backend-error/{step.name}-refused",
             "by default the client reads the internal error, and nothing of the backend's",
-            rules="PROXY-71 PROXY-68 PROXY-4 PROXY-66",
+            rules="PROXY-71 PROXY-68 PROXY-4 PROXY-66 imap:IMAP-96 imap:PROXY-70 pop3:POP3-57",
             block=login_block(kind),
         )(_failing(kind, step.name, single, None))
         for slug, reply in (("passed-on", single), ("passed-on-in-full", several)):
             case(
                 f"{protocol}/backend-error/{step.name}-refused-and-{slug}",
                 "with proxy_pass_error_message the client reads the backend's own octets, then both ends are closed",
-                rules="PROXY-68 PROXY-4 PROXY-67",
+                rules="PROXY-68 PROXY-4 PROXY-67 imap:IMAP-96 pop3:POP3-57",
                 directives="proxy_pass_error_message",
                 block=login_block(kind, PASSED_ON),
             )(_failing(kind, step.name, reply, reply))
@@ -90,19 +90,20 @@ STRANGE: dict[str, dict[str, tuple[str, bytes]]] = {
         "other-case-of-an-error": ("user", b"-err no\r\n"),
     },
 }
+GREETINGS = {"preauth", "no-greeting", "lower-case"}
 for kind, replies in STRANGE.items():
     for slug, (step_name, reply) in replies.items():
         case(
             f"{kind}/backend-error/{slug}",
             "an unexpected reply that is no refusal is an internal error",
-            rules="PROXY-71 PROXY-66 PROXY-24",
+            rules="PROXY-71 PROXY-66 PROXY-24" + (" imap:IMAP-91 pop3:PROXY-55" if slug in GREETINGS else ""),
             block=login_block(kind),
             level=Level.OURS if slug.startswith("codes-differ") else Level.VENDOR,
         )(_failing(kind, step_name, reply, None))
         case(
             f"{kind}/backend-error/{slug}-is-not-passed-on",
             "an unexpected reply that is no refusal is an internal error even with proxy_pass_error_message",
-            rules="PROXY-67 PROXY-69",
+            rules="PROXY-67 PROXY-69 imap:IMAP-96 pop3:POP3-57",
             directives="proxy_pass_error_message",
             block=login_block(kind, PASSED_ON),
             level=Level.OURS,

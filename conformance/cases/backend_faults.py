@@ -51,7 +51,7 @@ for kind, steps in LOGINS.items():
         case(
             f"{kind.removesuffix('-none')}/backend-fault/closed-at-{step.name}",
             "a backend that closes instead of answering: internal error",
-            rules="PROXY-27 PROXY-69",
+            rules="PROXY-27 PROXY-69 PROXY-2 AUTH-63",
             directives="proxy_pass_error_message",
             block=login_block(kind, PASSED_ON),
         )(_gone(kind, step.name, b"", "closed"))
@@ -213,7 +213,7 @@ for protocol in PROTOCOLS:
     case(
         f"{protocol}/backend-fault/timeout-is-for-the-whole-login",
         "no reply renews `timeout`: it bounds connect and all replies together",
-        rules="PROXY-9",
+        rules="PROXY-9 imap:IMAP-95",
         directives="timeout",
         block=login_block(protocol, "timeout 3s;"),
     )(_slow(protocol))

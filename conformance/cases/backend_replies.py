@@ -123,6 +123,13 @@ FINE: dict[str, dict[str, tuple[str, bytes, Level]]] = {
         "more-behind-it-is-dropped": ("user", b"+OK\r\n+OK early\r\n", Level.VENDOR),
     },
 }
+MORE_RULES = {
+    "three-octets-are-compared": "pop3:PROXY-55",
+    "continuation-alone": "IMAP-92 PROXY-59",
+    "untagged-before-continuation": "IMAP-91 IMAP-92 PROXY-60",
+    "two-untagged-before-the-end": "PROXY-61",
+    "untagged-before-the-end": "PROXY-61",
+}
 
 
 def _fine(step: str, reply: bytes) -> Script:
@@ -139,7 +146,7 @@ for kind, rows in FINE.items():
         case(
             f"{kind}/backend-reply/{slug}",
             f"the login goes on after {reply!r}",
-            rules="PROXY-25 PROXY-24",
+            rules=f"PROXY-25 PROXY-24 {MORE_RULES.get(slug, '')}",
             block=login_block(kind),
             level=level,
             deviates=UNTAGGED if b"\na OK" in reply and level is Level.VENDOR else None,
@@ -241,3 +248,19 @@ for kind, longs in LONG.items():
         block=block,
         level=Level.VENDOR,
     )(_too_long("greeting", LOGINS[kind][0].reply[:4] + b"x" * 65536))
+
+KIBIBYTE = login_block("pop3", "proxy_buffer 1K;")
+case(
+    "pop3/size/in-kibibytes",
+    "a buffer of 1K takes a reply of 1024 octets",
+    rules="PROXY-94 PROXY-26",
+    block=KIBIBYTE,
+    level=Level.VENDOR,
+)(_fine("greeting", padded(b"+OK ", b"\r\n", 1024)))
+case(
+    "pop3/size/in-kibibytes-is-exceeded",
+    "a buffer of 1K takes no reply of 1025 octets",
+    rules="PROXY-94 PROXY-26",
+    block=KIBIBYTE,
+    level=Level.VENDOR,
+)(_too_long("greeting", padded(b"+OK ", b"\r\n", 1025)))

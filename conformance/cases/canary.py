@@ -26,6 +26,7 @@ for words in PROTOCOLS.values():
     case(
         f"{words.name}/canary/one-session",
         "a client logs in, a line goes each way, the backend's end ends the session",
-        rules="PROXY-72 PROXY-76",
+        rules="PROXY-72 PROXY-76 CORE-13 CORE-72 PROXY-2 smtp:SMTP-82 imap:IMAP-98",
         block=words.block,
+        directives="protocol",
     )(_canary(words))

@@ -53,7 +53,7 @@ class Outcome:
     name: bytes
     a: Answer | None = None
     aaaa: Answer = NO_DATA
-    rules: str = "CORE-48 PROXY-39"
+    rules: str = "CORE-48 PROXY-39 SMTP-7"
     quick: bool = False
     asked: str = "{host}"  # the name whose addresses are asked for
 
@@ -112,7 +112,8 @@ PTR_STEP = {
         "the PTR record's name points at itself", raw(lambda octets: octets[:-2] + b"\xc0%c" % (len(octets) - 2),
         records("PTR {host}.")), TEMPUNAVAIL, quick=True,
     ),
-    "confirmed": Outcome("an A record is the client's address", OURS, NAME, records("A {ip}"), rules="CORE-48 CORE-46"),
+    "confirmed": Outcome("an A record is the client's address", OURS, NAME, records("A {ip}"),
+                         rules="CORE-48 CORE-46 SMTP-7"),
     "confirmed-in-lower-case": Outcome(
         "the PTR record is in capitals", records("PTR {HOST}."), NAME, records("A {ip}"), rules="CORE-46 PROXY-39"
     ),

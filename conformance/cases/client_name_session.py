@@ -181,7 +181,7 @@ async def _(bench: Bench) -> None:
 @case(
     "smtp/dns/resolver-off-asks-nothing",
     "`resolver off` means [UNAVAILABLE] at once",
-    rules="CORE-35 CORE-42",
+    rules="CORE-35 CORE-42 CONF-35",
     directives="resolver",
     block=Block("smtp", "resolver off;"),
 )

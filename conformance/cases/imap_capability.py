@@ -12,10 +12,10 @@ WORDS = b"IMAP4 IMAP4rev1 UIDPLUS"
 
 LISTS: dict[str, tuple[str, str, str, bytes]] = {
     # slug: what, rules, directives, the words of the reply
-    "methods-in-fixed-order": ("whatever the configured order", "SASL-1 IMAP-36",
+    "methods-in-fixed-order": ("whatever the configured order", "SASL-1 IMAP-36 CONF-48 SASL-9",
                                "imap_auth external cram-md5 login plain;",
                                WORDS + b" AUTH=PLAIN AUTH=LOGIN AUTH=CRAM-MD5 AUTH=EXTERNAL"),
-    "methods-of-oauth-come-last": ("whatever the configured order", "SASL-1 IMAP-36",
+    "methods-of-oauth-come-last": ("whatever the configured order", "SASL-1 IMAP-36 CONF-48",
                                    "imap_auth oauthbearer xoauth2 external cram-md5 login plain;",
                                    WORDS + b" AUTH=PLAIN AUTH=LOGIN AUTH=CRAM-MD5 AUTH=EXTERNAL AUTH=XOAUTH2"
                                    b" AUTH=OAUTHBEARER"),
@@ -23,11 +23,12 @@ LISTS: dict[str, tuple[str, str, str, bytes]] = {
                    WORDS + b" AUTH=CRAM-MD5"),
     "own-words": ("in their order, and case", "IMAP-36", "imap_capabilities IMAP4rev1 idle X-Moon;",
                   b"IMAP4rev1 idle X-Moon AUTH=PLAIN"),
-    "own-words-of-two-directives": ("appended", "IMAP-36", "imap_capabilities IMAP4rev1; imap_capabilities B A;",
+    "own-words-of-two-directives": ("appended", "IMAP-36 CONF-29 CONF-31",
+                                    "imap_capabilities IMAP4rev1; imap_capabilities B A;",
                                     b"IMAP4rev1 B A AUTH=PLAIN"),
     "own-words-with-a-space": ("as it is", "IMAP-37", 'imap_capabilities IMAP4rev1 "A B";',
                                b"IMAP4rev1 A B AUTH=PLAIN"),
-    "own-words-that-repeat": ("not checked", "IMAP-38", "imap_capabilities IMAP4rev1 AUTH=PLAIN X X;",
+    "own-words-that-repeat": ("not checked", "IMAP-38 CONF-29", "imap_capabilities IMAP4rev1 AUTH=PLAIN X X;",
                               b"IMAP4rev1 AUTH=PLAIN X X AUTH=PLAIN"),
     "starttls-on": ("STARTTLS comes last", "IMAP-36 IMAP-37", f"{CERTIFICATE} starttls on;",
                     WORDS + b" AUTH=PLAIN STARTTLS"),

@@ -19,7 +19,7 @@ DEFAULT = b"* CAPABILITY IMAP4 IMAP4rev1 UIDPLUS AUTH=PLAIN\r\n"
 @case(
     "imap/greeting/octets-before-it-are-processed-after-it",
     "a client that talks at once reads the greeting first, then its replies",
-    rules="IMAP-2 IMAP-1",
+    rules="IMAP-2 IMAP-1 CORE-72",
     block=IMAP,
 )
 async def _(bench: Bench) -> None:

@@ -49,7 +49,7 @@ for slug, (what, rules, turns) in FITS.items():
     )(dialogue(*turns))
 
 OVERFLOWS: dict[str, tuple[str, str, tuple[Turn, ...]]] = {
-    "line-one-octet-too-long": ("refused with its tag", "IMAP-7 IMAP-6", ((padded(b"a NOOP ", 65), BAD),)),
+    "line-one-octet-too-long": ("refused with its tag", "IMAP-7 IMAP-6 CORE-24", ((padded(b"a NOOP ", 65), BAD),)),
     "line-without-an-end": ("refused as soon as the buffer is full", "IMAP-7", ((padded(b"a NOOP ", 64, b""), BAD),)),
     "tag-without-an-end": ("refused when the buffer is full, though it is none", "IMAP-7 IMAP-15",
                            ((b"t" * 64, b"* BAD invalid command\r\n"),)),

@@ -188,3 +188,26 @@ for protocol in PROTOCOLS:
         directives="max_commands",
         block=Block(protocol, "max_commands 1;"),
     )(_errors_do_not_count())
+
+
+# What a client has sent beyond the last reply must not make TCP reset the connection before it is read.
+
+
+def _last_reply_arrives() -> Script:
+    async def script(bench: Bench) -> None:
+        client = await greeted(bench)
+        line, reply = PROTOCOLS[bench.protocol].invalid
+        await client.send(line + b"x" * 20000)
+        await client.expect(reply)
+        await client.expect_eof()
+
+    return script
+
+
+for protocol in PROTOCOLS:
+    case(
+        f"{protocol}/max-errors/last-reply-is-not-lost",
+        "the reply to the last error arrives, whatever the client has sent behind it, and then the end of file",
+        rules="CORE-81 imap:IMAP-13",
+        block=Block(protocol, "max_errors 1;"),
+    )(_last_reply_arrives())

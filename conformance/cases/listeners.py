@@ -35,14 +35,14 @@ for name in PROTOCOLS:
         case(
             f"{name}/listener/{kind}",
             f"a session on a listener of kind {kind}, from greeting to end",
-            rules="AUTH-21 CORE-4",
+            rules="AUTH-21 CORE-4 CORE-6",
             directives="listen",
             block=Block(name, address=kind),
         )(_serves(kind))
         case(
             f"{name}/listener/{kind}-in-tls",
             f"a session in TLS on a listener of kind {kind}",
-            rules="AUTH-21 TLS-1 AUTH-29",
+            rules="AUTH-21 TLS-1 AUTH-29 CORE-6",
             directives="listen",
             block=implicit(name, address=kind),
         )(_serves(kind, tls=True))

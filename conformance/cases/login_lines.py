@@ -135,12 +135,12 @@ def auth(user: bytes, password: bytes) -> bytes:
 
 NAMED = (b"USER user\r\n", b"+OK\r\n")
 POP3_LOGINS: dict[str, tuple[str, str, Login]] = {
-    "user-and-pass": ("the same words", "PROXY-53 PROXY-54 PROXY-52", Login((NAMED,), b"PASS pass\r\n")),
+    "user-and-pass": ("the same words", "PROXY-53 PROXY-54 PROXY-52 POP3-55", Login((NAMED,), b"PASS pass\r\n")),
     "spaces": ("those inside and behind stay, those before go", "PROXY-56 POP3-13",
                Login(((b"USER   us  er \r\n", b"+OK\r\n"),), b"pass  p a s s  \n", b"us  er ", b"p a s s  ")),
     "odd-octets": ("raw", "PROXY-56", Login(((b'USER "u\\s"%\xe9\t\r\n', b"+OK\r\n"),), b"PASS \x01{3}\x7f\xff\r\n",
                                             b'"u\\s"%\xe9\t', b"\x01{3}\x7f\xff")),
-    "auth-plain-becomes-user-and-pass": ("never AUTH", "PROXY-56 SASL-92",
+    "auth-plain-becomes-user-and-pass": ("never AUTH", "PROXY-56 SASL-92 POP3-47",
                                          Login((), auth(b"us er", b"p w "), b"us er", b"p w ")),
     "auth-with-empty-values": ("a space and nothing", "PROXY-56 SASL-30", Login((), auth(b"", b""), b"", b"")),
     "auth-with-spaces-in-front": ("belong to the value here", "PROXY-56",

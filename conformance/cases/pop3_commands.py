@@ -20,7 +20,7 @@ NAMED = (b"USER user\r\n", OK)
 @case(
     "pop3/greeting/octets-before-it-are-processed-after-it",
     "a client that talks at once reads the greeting first, then its replies",
-    rules="POP3-3 POP3-1",
+    rules="POP3-3 POP3-1 CORE-72",
     block=POP3,
     level=Level.VENDOR,
 )

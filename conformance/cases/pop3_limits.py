@@ -75,7 +75,7 @@ for slug, (what, block, turns) in LONGER.items():
     case(
         f"pop3/limit/{slug}",
         f"{what}: refused, and the end",
-        rules="POP3-16 POP3-80",
+        rules="POP3-16 POP3-80 CORE-24" + (" SASL-22" if slug.startswith(("auth", "answer")) else ""),
         block=block,
         directives="pop3_client_buffer" if block is not POP3 else "",
     )(dialogue(*turns, closed=True))
@@ -98,7 +98,7 @@ for slug, (what, block, turns, last, wanted) in FITTING.items():
     case(
         f"pop3/limit/{slug}",
         f"{what}: accepted",
-        rules="POP3-80 POP3-16 POP3-48",
+        rules="POP3-80 POP3-16 POP3-48" + (" SASL-22" if slug.startswith(("auth", "answer")) else ""),
         block=block,
         directives="pop3_client_buffer" if block is not POP3 else "",
         limit=8,

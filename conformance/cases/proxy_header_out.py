@@ -148,7 +148,7 @@ for slug, row in ROWS.items():
         case(
             f"{name}/proxy-out/v1-{slug}",
             f"the backend is told `PROXY {row.v1}`",
-            rules=row.rules,
+            rules=f"{row.rules} PROXY-20",
             directives="proxy_protocol set_real_ip_from",
             block=row_block(row, name, "on"),
         )(_sends_v1(row))
@@ -218,7 +218,7 @@ for words in PROTOCOLS.values():
     case(
         f"{words.name}/proxy-out/off",
         "without proxy_protocol the first line of the login is the first that the backend reads",
-        rules="PROXY-12",
+        rules="PROXY-12 PROXY-20",
         directives="proxy_protocol",
         block=words.block,
     )(_is_off())

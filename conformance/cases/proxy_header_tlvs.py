@@ -167,7 +167,7 @@ for words in PROTOCOLS.values():
         case(
             f"{words.name}/proxy-out/unique-id-{slug}",
             "every connection of a client has an id of its own, the last TLV but the checksum",
-            rules="PROXY-99",
+            rules="PROXY-99 PROXY-20",
             directives="proxy_protocol",
             block=block,
         )(_is_unique())

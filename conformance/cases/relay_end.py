@@ -203,21 +203,21 @@ for protocol in PROTOCOLS:
     case(
         f"{protocol}/relay-end/idle-until-proxy-timeout",
         "an idle relay is closed at proxy_timeout, without a word",
-        rules="PROXY-82 PROXY-85",
+        rules="PROXY-82 PROXY-85 imap:IMAP-99 pop3:POP3-58",
         directives="proxy_timeout",
         block=Block(protocol, "proxy_timeout 1s;"),
     )(_idle())
     case(
         f"{protocol}/relay-end/proxy-timeout-renewed-by-client",
         "what the client sends renews proxy_timeout",
-        rules="PROXY-82 PROXY-83",
+        rules="PROXY-82 PROXY-83 imap:IMAP-99 pop3:POP3-58",
         directives="proxy_timeout",
         block=Block(protocol, THREE_SECONDS),
     )(_renewed_by("client"))
     case(
         f"{protocol}/relay-end/proxy-timeout-renewed-by-backend",
         "what the backend sends renews proxy_timeout",
-        rules="PROXY-84 PROXY-83",
+        rules="PROXY-84 PROXY-83 imap:IMAP-99 pop3:POP3-58",
         directives="proxy_timeout",
         block=Block(protocol, THREE_SECONDS),
     )(_renewed_by("backend"))

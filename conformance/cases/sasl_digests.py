@@ -162,7 +162,7 @@ for frame in FRAMES.values():
     case(
         f"{frame.name}/cram-md5/digest-can-be-verified",
         "what the auth server gets is enough to check the digest",
-        rules="SASL-37 SASL-26 SASL-27",
+        rules="SASL-37 SASL-26 SASL-27 imap:IMAP-50 pop3:POP3-45",
         block=only,
         directives=f"{frame.name}_auth server_name",
     )(_verified(frame))

@@ -54,7 +54,7 @@ for frame in FRAMES.values():
                 f"{frame.name}/sasl/{method.decode().lower()}-is-not-configured"
                 + ("" if response is None else "-nor-its-response-looked-at"),
                 "refused, since it is not configured",
-                rules="SASL-3 SASL-5",
+                rules="SASL-3 SASL-5 CONF-47",
                 block=frame.words.block,
                 directives=f"{frame.name}_auth",
                 deviates={"nginx": "1.22 asks whether EXTERNAL is configured only where no response comes with it"}
@@ -65,14 +65,14 @@ for frame in FRAMES.values():
     case(
         f"{frame.name}/sasl/plain-works-where-it-is-not-configured",
         "PLAIN is always on",
-        rules="SASL-2",
+        rules="SASL-2 CONF-47",
         block=unlisted,
         directives=f"{frame.name}_auth",
     )(login(then=frame.start(b"PLAIN", PLAIN), wanted=Attempt()))
     case(
         f"{frame.name}/sasl/login-works-where-it-is-not-configured",
         "LOGIN is always on",
-        rules="SASL-2",
+        rules="SASL-2 CONF-47",
         block=unlisted,
         directives=f"{frame.name}_auth",
     )(
@@ -143,13 +143,13 @@ def _abandoned_cram(frame: Frame, answer: bytes) -> Script:
 # One reason at a time: each answer is refused by another part of a proxy.
 ANSWERS: dict[str, tuple[str, str, bytes]] = {
     # slug: what, rules, the answer
-    "cancel": ("`*` cancels", "SASL-16 SASL-15", b"*\r\n"),
+    "cancel": ("`*` cancels", "SASL-16 SASL-15 pop3:POP3-46", b"*\r\n"),
     "cancel-before-a-bare-line-feed": ("`*` cancels", "SASL-13 SASL-16", b"*\n"),
     "cancel-and-more": ("only the first word is read", "SASL-13 SASL-16", b"* " + PLAIN + b"\r\n"),
-    "bad-base64": ("an octet that is in no alphabet", "SASL-12 SASL-16", b"AHVz!XIAcGFzcw==\r\n"),
+    "bad-base64": ("an octet that is in no alphabet", "SASL-12 SASL-16 pop3:POP3-46", b"AHVz!XIAcGFzcw==\r\n"),
     "alphabet-for-urls": ("`-` and `_` are not taken", "SASL-12", b"AHVzZXIAcGFz-_==\r\n"),
     "five-significant-characters": ("cannot be base64", "SASL-12", b"AHVzZ\r\n"),
-    "quoted-answer": ("quotes mean nothing here", "SASL-12 SASL-13", b'"' + PLAIN + b'"\r\n'),
+    "quoted-answer": ("quotes mean nothing here", "SASL-12 SASL-13 imap:IMAP-54", b'"' + PLAIN + b'"\r\n'),
     "quit": ("a command is an answer here, and no base64 by chance", "SASL-14 SASL-12", b"QUIT.\r\n"),
     "percent-encoded-answer": ("no base64", "SASL-12", b"AHVzZXIAcGFzcw%3D%3D\r\n"),
     "nul": ("no base64", "SASL-12", b"AHVz\0XIAcGFzcw==\r\n"),
@@ -207,8 +207,8 @@ for frame in FRAMES.values():
         "without-padding": ("padding is optional", "SASL-12", PLAIN.rstrip(b"=") + b"\r\n"),
         "with-junk-behind-the-padding": ("nothing behind `=` is read", "SASL-12", PLAIN.rstrip(b"=") + b"=!*junk\r\n"),
         "with-unused-bits": ("not checked", "SASL-12", b"AHVzZXIAcGFzcx==\r\n"),
-        "with-a-second-word": ("ignored", "SASL-13", PLAIN + b" !!!!\r\n"),
-        "with-a-third-word": ("ignored", "SASL-13", PLAIN + b" *  *\r\n"),
+        "with-a-second-word": ("ignored", "SASL-13 imap:IMAP-54", PLAIN + b" !!!!\r\n"),
+        "with-a-third-word": ("ignored", "SASL-13 imap:IMAP-54", PLAIN + b" *  *\r\n"),
         "with-spaces-behind-it": ("ignored", "SASL-13", PLAIN + b"   \r\n"),
         "before-a-bare-line-feed": ("ends the line, too", "SASL-13", PLAIN + b"\n"),
     }

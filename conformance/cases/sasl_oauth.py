@@ -38,7 +38,7 @@ DECODED: dict[str, dict[str, tuple[str, str, bytes, Attempt | None]]] = {
         "nul-in-the-token": ("refused", "SASL-94", b"user=u^auth=Bearer t\0^^", None),
     },
     "oauthbearer": {
-        "user-and-token": ("read", "SASL-47 SASL-48", b"n,a=u@x,^host=h^port=143^auth=Bearer t.o-k^^",
+        "user-and-token": ("read", "SASL-47 SASL-48 SASL-50", b"n,a=u@x,^host=h^port=143^auth=Bearer t.o-k^^",
                            Attempt(b"u@x", b"t.o-k")),
         "no-client-key": ("a flag of `y` is not checked", "SASL-47", b"y,a=u,^auth=Bearer t^^", Attempt(b"u", b"t")),
         "channel-binding": ("a flag of `p=` is not checked", "SASL-47", b"p=tls-unique,a=u,^auth=Bearer t^^",
@@ -80,6 +80,9 @@ def named(method: str, attempt: Attempt) -> Attempt:
     return Attempt(attempt.user, attempt.password, method.encode())
 
 
+BY_METHOD = {"xoauth2": "smtp:SMTP-61 smtp:SMTP-71", "oauthbearer": "smtp:SMTP-62 smtp:SMTP-72 smtp:SMTP-73"}
+"""Where the rules of SMTP say the same."""
+
 for frame in FRAMES.values():
     for method, table in DECODED.items():
         for slug, (what, rules, decoded, attempt) in table.items():
@@ -91,7 +94,7 @@ for frame in FRAMES.values():
             case(
                 f"{frame.name}/{method}/{slug}",
                 what,
-                rules=rules,
+                rules=f"{rules} {BY_METHOD[method]}",
                 block=frame.oauth,
                 directives=f"{frame.name}_auth",
                 limit=8,
@@ -167,6 +170,20 @@ def _answered(frame: Frame, method: str, answer: bytes, *, taken: bool, waits: b
     return script
 
 
+def _is_counted(frame: Frame, method: str) -> Script:
+    """AUTH, the answer and NOOP make three; nothing of it is an error."""
+
+    async def script(bench: Bench) -> None:
+        client, _ = await refused_with_challenge(bench, frame, method, "Auth-Wait: 1")
+        noop, done = frame.words.noop
+        await talk(client, (b"=\r\n", frame.reject), (noop, done))
+        await client.send(noop)
+        bench.check("whether the fourth line is done", await client.line() == done, False)
+        await client.expect_eof()
+
+    return script
+
+
 WRONG: dict[str, dict[str, bytes]] = {
     "xoauth2": {"cancel": b"*\r\n", "dummy-of-oauthbearer": b"AQ==\r\n", "equals-sign": b"=\r\n"},
     "oauthbearer": {"cancel": b"*\r\n", "empty-line": b"\r\n", "another-octet": b"Ag==\r\n"},
@@ -189,6 +206,12 @@ for frame in FRAMES.values():
                     rules="SASL-82 SASL-81",
                     block=frame.oauth,
                 )(_answered(frame, method, answer, taken=False, waits=waits))
+        case(
+            f"{frame.name}/{method}/answer-to-a-challenge-is-a-command-and-no-error",
+            "a rejected answer counts for max_commands and not for max_errors",
+            rules="SASL-84",
+            block=frame.block("plain xoauth2 oauthbearer", "max_errors 1; max_commands 3;"),
+        )(_is_counted(frame, method))
     case(
         f"{frame.name}/oauthbearer/challenge-answered-with-more-than-the-dummy",
         "`AQ==` must be the whole answer",

@@ -16,7 +16,7 @@ __all__: list[str] = []
 
 PLAINS: dict[str, tuple[str, str, bytes, Attempt | None]] = {
     # slug: what, rules, decoded, the attempt if there is one
-    "user-and-password": ("read", "SASL-30 SASL-31", b"\0user\0pass", Attempt()),
+    "user-and-password": ("read", "SASL-30 SASL-31 SASL-9", b"\0user\0pass", Attempt()),
     "authorization-identity": ("dropped", "SASL-30 SASL-29", b"admin\0user\0pass", Attempt()),
     "authorization-identity-equal-to-the-user": ("dropped", "SASL-30 SASL-29", b"user\0user\0pass", Attempt()),
     "empty-password": ("accepted", "SASL-30", b"\0user\0", Attempt(password=b"")),
@@ -47,7 +47,7 @@ for frame in FRAMES.values():
     case(
         f"{frame.name}/plain/challenged",
         "an empty challenge, then the answer",
-        rules="SASL-8 SASL-31",
+        rules="SASL-8 SASL-31 imap:IMAP-50 pop3:POP3-45",
         block=frame.plain,
     )(login(frame.challenged(frame.start(b"PLAIN")), then=b64(b"x\0user\0pass") + b"\r\n", wanted=Attempt()))
     case(
@@ -119,13 +119,13 @@ for frame in FRAMES.values():
         case(
             f"{frame.name}/login-method/{slug}",
             "refused, and the exchange is over",
-            rules="SASL-33 SASL-16",
+            rules="SASL-33 SASL-16 imap:IMAP-53",
             block=frame.plain,
         )(dialogue(*turns))
     case(
         f"{frame.name}/login-method/bad-user",
         "refused, and no password is asked for",
-        rules="SASL-33 SASL-16",
+        rules="SASL-33 SASL-16 imap:IMAP-53",
         block=frame.plain,
         deviates={"nginx": "the reject has no tag, as in 1.31.5 (IMAP-53)"} if frame.name == "imap" else None,
     )(dialogue(frame.challenged(frame.start(b"LOGIN"), USERNAME), frame.rejected(b"d!!!\r\n")))
@@ -193,7 +193,7 @@ for frame in FRAMES.values():
     case(
         f"{frame.name}/external/prompted",
         "the username prompt, then the user",
-        rules="SASL-41 SASL-42",
+        rules="SASL-41 SASL-42 SASL-6",
         block=only,
         directives=f"{frame.name}_auth",
     )(
@@ -206,7 +206,7 @@ for frame in FRAMES.values():
     case(
         f"{frame.name}/external/initial-response",
         "the user at once",
-        rules="SASL-8 SASL-42",
+        rules="SASL-8 SASL-42 SASL-6",
         block=only,
         directives=f"{frame.name}_auth",
     )(login(then=frame.start(b"EXTERNAL", b64(b"user")), wanted=Attempt(b"user", b"", b"external")))

@@ -83,12 +83,22 @@ for protocol in PROTOCOLS:
     case(
         f"{protocol}/shutdown/quit-lets-sessions-finish",
         "after SIGQUIT new clients are refused, relays go on, a client may still log in; the last one out ends it",
-        rules="CORE-76 PROXY-87",
+        rules="CORE-76 PROXY-87 PROXY-90",
         block=Block(protocol),
         needs={Needs.SIGNALS},
         alone=True,
         limit=LIMIT,
     )(_graceful())
+case(
+    "smtp/shutdown/quit-is-graceful-without-a-master",
+    "SIGQUIT lets sessions finish, whatever master_process says",
+    rules="CORE-78 CORE-76",
+    block=Block("smtp"),
+    main="master_process off;",
+    needs={Needs.SIGNALS},
+    alone=True,
+    limit=LIMIT,
+)(_graceful())
 for number in (signal.SIGTERM, signal.SIGINT):
     case(
         f"smtp/shutdown/{number.name.lower()}-closes-everything",

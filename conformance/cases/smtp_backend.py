@@ -99,7 +99,10 @@ for (slug, said), xclient_on, auth_on, none in product(SAID.items(), (True, Fals
     case(
         f"smtp/backend/{name}-{mode}-after-{slug}",
         f"the lines to the backend in {mode} mode, the client said {said.words}: {name.replace('-', ' ')}",
-        rules="PROXY-29 PROXY-28 PROXY-37" + (" PROXY-32 SMTP-45" if "then" in slug else ""),
+        rules="PROXY-29 PROXY-28 PROXY-37"
+        + (" PROXY-32 SMTP-45" if "then" in slug else "")
+        + ("" if xclient_on else " PROXY-30")
+        + ((" PROXY-44" if none else " SASL-93") if auth_on else ""),
         directives="xclient proxy_smtp_auth smtp_auth",
         block=block(xclient_on=xclient_on, auth_on=auth_on),
     )(_sequence(said, xclient_on=xclient_on, auth_on=auth_on, none=none))
@@ -281,7 +284,7 @@ async def _(bench: Bench) -> None:
 @case(
     "smtp/backend/client-reads-235-never-the-backends-text",
     "the client reads the proxy's 235, not the backend's",
-    rules="PROXY-49",
+    rules="PROXY-49 SMTP-1",
     directives="proxy_smtp_auth",
     block=WITH_AUTH,
 )

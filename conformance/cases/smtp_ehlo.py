@@ -9,7 +9,7 @@ from conformance.case import Block, Script, case
 from conformance.dialogues import greeted
 from conformance.smtp_words import INVALID, NEED_TLS, talk
 
-__all__: list[str] = []
+__all__ = ["INHERITED"]
 
 STARTTLS = "ssl_certificate {certificate}; ssl_certificate_key {certificate}; starttls "
 
@@ -73,7 +73,7 @@ for slug, reply in REPLIES.items():
         block=Block("smtp", reply.directives),
     )(_reply(reply.lines))
 
-INHERITED = 'smtp_capabilities "SIZE 1" INHERITED; smtp_auth login;'
+INHERITED = 'smtp_capabilities "SIZE 1" INHERITED; smtp_auth login; xclient off;'
 for slug, directives, lines in (
     ("inherited", "", (b"SIZE 1", b"INHERITED", b"AUTH LOGIN")),
     ("capabilities-replace-the-inherited", "smtp_capabilities OWN;", (b"OWN", b"AUTH LOGIN")),
@@ -82,7 +82,7 @@ for slug, directives, lines in (
     case(
         f"smtp/ehlo/{slug}",
         f"below {INHERITED!r} of the mail block a server has {directives or 'nothing of its own'}",
-        rules="SMTP-50 SMTP-51",
+        rules="SMTP-50 SMTP-51 CONF-32 CONF-33 CORE-3",
         directives="smtp_capabilities smtp_auth",
         block=Block("smtp", directives),
         mail=INHERITED,

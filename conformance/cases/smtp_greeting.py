@@ -21,7 +21,7 @@ BEFORE_LONG = 6.0  # seconds; so much earlier must it be that it did not wait
 @case(
     "smtp/greeting/comes-unprompted-and-once",
     "one greeting, without a word from the client",
-    rules="SMTP-4",
+    rules="SMTP-4 CORE-72",
     block=PLAIN,
 )
 async def _(bench: Bench) -> None:
@@ -61,7 +61,7 @@ async def _(bench: Bench) -> None:
 @case(
     "smtp/greeting/delay-of-zero-is-none",
     "a delay of 0 lets early commands through",
-    rules="SMTP-12",
+    rules="SMTP-12 CONF-28",
     directives="smtp_greeting_delay",
     block=Block("smtp", "smtp_greeting_delay 0;"),
 )

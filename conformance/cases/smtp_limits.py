@@ -80,7 +80,7 @@ for slug, (block, line) in TOO_LONG.items():
     case(
         f"smtp/limit/line-too-long-{slug}",
         f"{slug.replace('-', ' ')}: refused as invalid, or nothing, and the connection is closed",
-        rules="SMTP-26 SMTP-25",
+        rules="SMTP-26 SMTP-25 CORE-24",
         directives="smtp_client_buffer",
         block=block,
         level=Level.VENDOR,
@@ -151,7 +151,7 @@ async def _(bench: Bench) -> None:
 @case(
     "smtp/limit/long-login-fits-the-buffer",
     "credentials in a line of exactly the buffer are asked about unchanged",
-    rules="SMTP-25 SMTP-74",
+    rules="SMTP-25 SMTP-74 SASL-23",
     directives="smtp_client_buffer",
     block=SMALL,
 )

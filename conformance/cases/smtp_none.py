@@ -40,7 +40,7 @@ __all__: list[str] = []
 @case(
     "smtp/none/asks-about-the-envelope",
     "the auth server is asked about hello, sender and recipient, with empty credentials",
-    rules="SMTP-78 SMTP-76",
+    rules="SMTP-78 SMTP-76 SASL-51",
     directives="smtp_auth",
     block=NONE,
 )
@@ -114,7 +114,7 @@ for slug, reply in REPLIES.items():
     case(
         f"smtp/none/rcpt-reply-is-passed-{slug}",
         f"the backend's reply to RCPT comes to the client as it is, then the relay starts: {slug.replace('-', ' ')}",
-        rules="PROXY-48 SMTP-76",
+        rules="PROXY-48 SMTP-76 SMTP-1",
         directives="smtp_auth",
         block=NONE,
         level=Level.VENDOR,

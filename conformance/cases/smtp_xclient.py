@@ -36,7 +36,7 @@ def of(bench: Bench, address: bytes, name: bytes = UNAVAILABLE) -> bytes:
 @case(
     "smtp/xclient/name-unavailable-without-resolver",
     "NAME is [UNAVAILABLE] where no resolver is configured",
-    rules="PROXY-39 CORE-42 PROXY-33",
+    rules="PROXY-39 CORE-42 PROXY-33 PROXY-34",
     directives="xclient resolver",
     block=PLAIN,
 )
@@ -155,7 +155,7 @@ async def _(bench: Bench) -> None:
 @case(
     "smtp/xclient/addr-of-an-ipv6-client",
     "an IPv6 address has the prefix IPV6:",
-    rules="PROXY-35",
+    rules="PROXY-35 PROXY-36",
     directives="xclient listen",
     block=Block("smtp", address="ipv6"),
     level=Level.VENDOR,
@@ -252,7 +252,7 @@ for slug, (given, shown) in FORMS.items():
     case(
         f"smtp/xclient/addr-from-proxy-header-{slug}",
         f"ADDR of an IPv6 client named by a trusted PROXY header: {slug.replace('-', ' ')}",
-        rules="PROXY-19 PROXY-35 CORE-67",
+        rules="PROXY-19 PROXY-35 CORE-67 PROXY-36",
         directives="xclient set_real_ip_from listen",
         block=TRUSTED,
         level=Level.VENDOR,

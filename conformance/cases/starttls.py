@@ -73,7 +73,7 @@ for words in PROTOCOLS.values():
         case(
             f"{name}/starttls/{mode}-advertises-nothing-in-tls",
             f"inside TLS with starttls {mode}, STARTTLS is gone and logins are offered",
-            rules="TLS-3 TLS-37",
+            rules="TLS-3 TLS-37 smtp:SMTP-101 imap:IMAP-39 imap:IMAP-63",
             directives="starttls",
             block=starttls(name, mode=mode),
         )(_forgets_to_advertise(name))
@@ -87,21 +87,21 @@ for words in PROTOCOLS.values():
     case(
         f"{name}/starttls/no-second-one",
         "a second STARTTLS, inside TLS, is invalid",
-        rules="TLS-3",
+        rules="TLS-3 smtp:SMTP-101 imap:IMAP-63",
         directives="starttls",
         block=starttls(name),
     )(_refuses(words, in_tls=True))
     case(
         f"{name}/starttls/none-on-a-tls-port",
         "STARTTLS is invalid on a TLS port, whatever the setting",
-        rules="TLS-3",
+        rules="TLS-3 imap:IMAP-70",
         directives="starttls",
         block=implicit(name, "starttls only;"),
     )(_refuses(words, in_tls=True))
     case(
         f"{name}/starttls/tls-port-advertises-none",
         "a TLS port offers logins and no STARTTLS, whatever the setting",
-        rules="TLS-3",
+        rules="TLS-3 imap:IMAP-70",
         directives="starttls",
         block=implicit(name, "starttls only;"),
     )(_forgets_to_advertise(name))

@@ -63,7 +63,7 @@ for slug, (words, behind) in INJECTED.items():
     case(
         f"{words.name}/starttls/injected-{slug}",
         f"what a client sends in clear behind STARTTLS is never carried out nor answered: {behind[:40]!r}",
-        rules="TLS-38",
+        rules="TLS-38 smtp:SMTP-100 imap:IMAP-61",
         directives="starttls",
         block=starttls(words.name),
     )(_discards(words, behind))
@@ -172,28 +172,28 @@ for words in PROTOCOLS.values():
     case(
         f"{name}/starttls/commands-before-are-answered",
         "commands before STARTTLS in the same segment are answered in clear, those behind it never",
-        rules="TLS-38",
+        rules="TLS-38 smtp:SMTP-100 imap:IMAP-61",
         directives="starttls",
         block=starttls(name),
     )(_answers_before(words))
     case(
         f"{name}/starttls/plain-octets-break-the-handshake",
         "commands in clear where a handshake is due are not carried out; the connection ends without a reply",
-        rules="TLS-39",
+        rules="TLS-39 smtp:SMTP-100 imap:IMAP-62",
         directives="starttls",
         block=starttls(name),
     )(_breaks_on_plain(words))
     case(
         f"{name}/starttls/hello-in-small-pieces",
         "command and ClientHello may come in any pieces",
-        rules="TLS-28",
+        rules="TLS-28 smtp:SMTP-98",
         directives="starttls",
         block=starttls(name),
     )(_takes_a_slow_hello(words))
     case(
         f"{name}/starttls/errors-are-remembered",
         "invalid commands in clear and in TLS count together for max_errors",
-        rules="TLS-40 CORE-21",
+        rules="TLS-40 CORE-21 smtp:SMTP-99 imap:IMAP-64",
         directives="starttls max_errors",
         block=starttls(name, "max_errors 2;"),
     )(_keeps_counting_errors(words))
@@ -214,14 +214,14 @@ for words in PROTOCOLS.values():
     case(
         f"{name}/starttls/deadline-without-handshake",
         "the same deadline ends a client that never begins its handshake",
-        rules="TLS-41",
+        rules="TLS-41 smtp:SMTP-116 imap:IMAP-64",
         directives="starttls timeout",
         block=starttls(name, "timeout 3s;"),
     )(_ends_a_missing_handshake(words, b""))
     case(
         f"{name}/starttls/deadline-within-handshake",
         "the same deadline ends a client that never ends its handshake",
-        rules="TLS-41",
+        rules="TLS-41 smtp:SMTP-116 imap:IMAP-64",
         directives="starttls timeout",
         block=starttls(name, "timeout 3s;"),
     )(_ends_a_missing_handshake(words, HALF_A_HELLO))
@@ -233,7 +233,7 @@ for words in PROTOCOLS.values():
 @case(
     "smtp/starttls/forgets-the-hello-name",
     "the name of an EHLO in clear is not given to the backend; that there was an EHLO still counts",
-    rules="TLS-40 SMTP-45",
+    rules="TLS-40 SMTP-45 SMTP-99",
     directives="starttls xclient",
     block=starttls("smtp", "xclient off;"),
 )
@@ -279,7 +279,7 @@ async def _(bench: Bench) -> None:
 @case(
     "smtp/starttls/forgets-mail",
     "a MAIL in clear is forgotten: RCPT inside TLS comes too early",
-    rules="TLS-40",
+    rules="TLS-40 SMTP-99",
     directives="starttls smtp_auth",
     block=starttls("smtp", "smtp_auth none;"),
 )
@@ -355,7 +355,7 @@ async def _(bench: Bench) -> None:
 @case(
     "pop3/starttls/apop-challenge-stays-valid",
     "the challenge of the greeting in clear is the one of an APOP inside TLS",
-    rules="TLS-40 AUTH-18",
+    rules="TLS-40 AUTH-18 POP3-4",
     directives="starttls pop3_auth",
     block=starttls("pop3", "pop3_auth plain apop;"),
 )
@@ -393,7 +393,7 @@ for words in PROTOCOLS.values():
     case(
         f"{words.name}/starttls/login-attempts-are-counted-on",
         "a login refused in clear is the first of the connection, one in TLS the second",
-        rules="AUTH-20 TLS-40",
+        rules="AUTH-20 TLS-40 smtp:SMTP-99 imap:IMAP-64",
         directives="starttls",
         block=starttls(words.name),
     )(_keeps_counting_logins(words))

@@ -104,7 +104,7 @@ for protocol in PROTOCOLS:
     case(
         f"{protocol}/timeout/silent-client",
         "a client that says nothing is dropped at `timeout` without a word",
-        rules="CORE-17",
+        rules="CORE-17 imap:IMAP-78 pop3:POP3-71",
         level=Level.VENDOR,
         directives="timeout",
         block=one,
@@ -113,7 +113,7 @@ for protocol in PROTOCOLS:
         case(
             f"{protocol}/timeout/{what}-do-not-renew",
             f"`timeout` counts from the greeting: {what.replace('-', ' ')} do not renew it",
-            rules="CORE-17",
+            rules="CORE-17 imap:IMAP-78 pop3:POP3-71",
             level=Level.VENDOR,
             directives="timeout",
             block=three,
@@ -121,14 +121,14 @@ for protocol in PROTOCOLS:
     case(
         f"{protocol}/timeout/zero",
         "with `timeout 0` the greeting is all",
-        rules="CORE-18",
+        rules="CORE-18 CONF-28",
         directives="timeout",
         block=Block(protocol, "timeout 0;"),
     )(_zero())
     case(
         f"{protocol}/timeout/suspended-while-the-auth-server-thinks",
         "`timeout` does not run during the request, and starts anew with the failure",
-        rules="AUTH-65 CORE-17",
+        rules="AUTH-65 CORE-17 imap:IMAP-79 pop3:POP3-71",
         directives="timeout",
         block=Block(protocol, "timeout 2s;"),
         limit=15,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from hashlib import sha1
 from typing import TYPE_CHECKING
 
@@ -9,7 +10,7 @@ from conformance.bench import Bench
 from conformance.case import Needs, Script, case
 from conformance.dialogues import PROTOCOLS, Words, admitted
 from conformance.fakes.auth_server import AuthRequest
-from conformance.secured import implicit, in_tls, secured, starttls
+from conformance.secured import NAME, implicit, in_tls, secured, starttls
 
 if TYPE_CHECKING:
     import trustme
@@ -92,7 +93,7 @@ for slug, (certificate, directives, *outcomes) in MATRIX.items():
         case(
             f"imap/client-certificate/{mode.replace('_', '-')}-{slug}",
             f"ssl_verify_client {mode}, certificate: {slug.replace('-', ' ')}",
-            rules="TLS-44 TLS-42 AUTH-31",
+            rules="TLS-44 TLS-42 AUTH-31" + (" TLS-10" if "ssl_crl" in directives else ""),
             directives="ssl_verify_client ssl_client_certificate ssl_crl",
             block=implicit("imap", f"ssl_verify_client {mode}; {directives}"),
         )(_meets(certificate, outcome))
@@ -136,7 +137,7 @@ for words in PROTOCOLS.values():
             case(
                 f"{words.name}/client-certificate/{slug}-{where}",
                 f"the reply to a {slug} certificate {where.replace('-', ' ')}, without waiting for a command",
-                rules="TLS-43 TLS-42 TLS-53",
+                rules="TLS-43 TLS-42 TLS-53 smtp:SMTP-9 imap:IMAP-72 pop3:POP3-62",
                 directives="ssl_verify_client ssl_client_certificate",
                 block=block,
             )(_meets(certificate, outcome))
@@ -267,7 +268,26 @@ for slug, (certificate, directives, names) in {
     case(
         f"pop3/client-certificate/told-{slug}",
         "the auth server gets no line that does not belong there",
-        rules="AUTH-33 AUTH-32 AUTH-31",
+        rules="AUTH-33 AUTH-32 AUTH-31 AUTH-4",
         directives="ssl_verify_client auth_http_pass_client_cert",
         block=implicit("pop3", directives),
     )(_does_not_tell(certificate, names))
+
+
+@case(
+    "imap/client-certificate/bad-session-is-not-resumed",
+    "the TLS session of a client with a bad certificate is good for nothing",
+    rules="TLS-46",
+    block=implicit("imap", f"ssl_session_tickets off; ssl_session_cache builtin; ssl_verify_client optional; {KNOWN}"),
+)
+async def _(bench: Bench) -> None:
+    context = bench.trusting(certificate=bench.certificates.clients["stranger"])
+    context.maximum_version = ssl.TLSVersion.TLSv1_2
+    first = await in_tls(bench, context)
+    await first.expect(CERTIFICATE_ERROR["imap"])
+    session = first.tls.session
+    await first.close()
+    again = await bench.client()
+    await again.start_tls(context, NAME, session=session)
+    bench.check("whether the session was resumed", again.tls.session_reused, False)
+    await again.expect(CERTIFICATE_ERROR["imap"])

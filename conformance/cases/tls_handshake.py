@@ -91,7 +91,7 @@ for words in PROTOCOLS.values():
     case(
         f"{name}/tls/one-session",
         "a TLS port shakes hands before the greeting; the session is then as any other",
-        rules="TLS-28 TLS-1 CORE-70",
+        rules="TLS-28 TLS-1 CORE-70 imap:IMAP-3",
         directives="listen ssl_certificate ssl_certificate_key",
         block=implicit(name),
     )(_serves(words))
@@ -99,7 +99,7 @@ for words in PROTOCOLS.values():
         case(
             f"{name}/tls/plain-{slug}",
             "what is no TLS gets no reply on a TLS port, at most an alert",
-            rules="TLS-32",
+            rules="TLS-32 smtp:SMTP-10 imap:IMAP-3",
             directives="listen",
             block=implicit(name),
         )(_says_nothing_in_clear(octets))

@@ -59,14 +59,14 @@ for protocol in PROTOCOLS:
             case(
                 f"{protocol}/{where}/alpn-{slug}",
                 f"ALPN offers {', '.join(offered) or 'nothing'}: {selected or 'nothing'} is selected",
-                rules="TLS-31",
+                rules="TLS-31 smtp:SMTP-11 imap:IMAP-4 pop3:POP3-5",
                 block=block,
             )(_selects(protocol, offered, selected))
         for slug, offered in refused.items() if where == "tls" else [*refused.items()][:1]:
             case(
                 f"{protocol}/{where}/alpn-refused-{slug}",
                 f"ALPN offers {', '.join(offered)}: the handshake ends with no_application_protocol",
-                rules="TLS-31",
+                rules="TLS-31 smtp:SMTP-11 imap:IMAP-4 pop3:POP3-5 TLS-34",
                 block=block,
             )(_refuses_alpn(protocol, offered))
 
@@ -123,7 +123,7 @@ def _ignores_server_name() -> Script:
 case(
     "smtp/tls/server-name-has-no-part-in-tls",
     "with one certificate every SNI name gets it, whatever server_name says",
-    rules="CORE-16 TLS-30",
+    rules="CORE-16 TLS-30 CORE-11",
     directives="server_name",
     block=implicit("smtp", "server_name other.example;"),
 )(_ignores_server_name())

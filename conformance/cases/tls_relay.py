@@ -287,25 +287,25 @@ for words in PROTOCOLS.values():
         case(
             f"{words.name}/tls/close-notify-after-{slug}",
             f"the end by {what} comes with close_notify",
-            rules="TLS-53",
+            rules="TLS-53 smtp:SMTP-117 imap:IMAP-71 AUTH-64",
             block=implicit(words.name, directives),
         )(make(words))
     case(
         f"{words.name}/tls/no-close-notify-after-timeout",
         "the end by timeout comes without a word and without close_notify",
-        rules="TLS-54 CORE-20",
+        rules="TLS-54 CORE-20 smtp:SMTP-117 imap:IMAP-71",
         directives="timeout",
         block=implicit(words.name, "timeout 1s;"),
     )(_times_out(words))
     case(
         f"{words.name}/tls/close-notify-is-waited-for",
         "after its close_notify the proxy waits 3 s for the client's",
-        rules="TLS-53",
+        rules="TLS-53 smtp:SMTP-117 imap:IMAP-71",
         block=implicit(words.name),
     )(_waits_for_close_notify(words))
     case(
         f"{words.name}/tls/close-notify-is-not-waited-for-twice",
         "when the client's close_notify has come the proxy closes at once",
-        rules="TLS-53",
+        rules="TLS-53 smtp:SMTP-117 imap:IMAP-71",
         block=implicit(words.name),
     )(_takes_close_notify(words))

@@ -78,7 +78,7 @@ for slug, (directives, wanted, what) in SETTINGS.items():
         case(
             f"imap/tls/resumption-{slug}-in-{label}",
             f"TLS {label.replace('-', '.')} sessions are {'resumed' if wanted else 'not resumed'}: {what}",
-            rules="TLS-51",
+            rules="TLS-51 TLS-16 TLS-18 TLS-52",
             directives="ssl_session_cache ssl_session_tickets",
             block=implicit("imap", directives),
         )(_resumes(version, wanted))

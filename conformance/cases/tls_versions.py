@@ -244,7 +244,7 @@ for slug, (directives, client, reasons, rules) in REFUSED.items():
     case(
         f"imap/tls/refused-{slug}",
         f"handshake in vain with {directives or 'the defaults'}",
-        rules=rules,
+        rules=f"{rules} TLS-34",
         level=Level.VENDOR,
         directives=" ".join(word for word in directives.replace(";", " ").split() if word.startswith("ssl_")),
         block=block(directives),

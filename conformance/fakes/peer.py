@@ -148,6 +148,10 @@ class Peer:
         self.transcript.remark(f"{self.side.value} has received {count} octets")
         return digest.hexdigest()
 
+    async def anything(self) -> bool:
+        """Whether an octet comes before the end of file; it stays to be read."""
+        return bool(self._received) or await self._read()
+
     async def rest(self) -> bytes:
         """Everything up to the end of file or a reset."""
         while await self._read():

@@ -51,6 +51,8 @@ def test_a_case_about_an_unknown_directive_is_an_error() -> None:
         ('SMPT-1 = "because"', 'is called "SMPT-1"; the nearest are'),
         ('xclient = ""', "the reason of xclient is ''"),
         ("xclient = 5", "the reason of xclient is 5"),
+        ('"xclient-2..5" = "because"', 'is called "xclient-2..5"'),
+        ('SMTP-3 = "because"\n"SMTP-2..4" = "because"', "SMTP-3 has two reasons"),
         ("xclient", "Expected"),
     ],
 )
@@ -61,12 +63,20 @@ def test_a_wrong_file_of_reasons_is_an_error(tmp_path: Path, text: str, complain
         load_reasons(path, NAMES)
 
 
+def test_a_range_is_every_rule_from_its_first_to_its_last(tmp_path: Path) -> None:
+    path = tmp_path / "reasons.toml"
+    path.write_text('"SMTP-2..5" = "because"')
+    assert load_reasons(path, ["SMTP-1", "SMTP-2", "SMTP-4", "SMTP-5", "SMTP-6"]) == dict.fromkeys(
+        ["SMTP-2", "SMTP-4", "SMTP-5"], "because"
+    )
+
+
 def test_the_command_fails_without_reasons_and_tells_the_cases(tmp_path: Path) -> None:
     empty = tmp_path / "reasons.toml"
     empty.write_text("")
     done = CliRunner().invoke(main, ["coverage", "--all", "--reasons", str(empty)])
     assert done.exit_code == 1
-    assert "\nxclient: smtp/" in done.output
+    assert "PROXY-38: smtp/xclient/login-in-xtext-printable" in done.output
     assert "with neither a case nor a reason: " in done.output
     assert "CONF-1 " in done.output.splitlines()[-1]
 
@@ -83,8 +93,9 @@ def test_the_command_is_content_when_every_reason_is_given(tmp_path: Path) -> No
     assert "a case, so the reason for having none must go: " in done.output
 
 
-def test_no_reason_of_the_suite_is_outdated() -> None:
-    assert cover(NAMES, registered().values(), load_reasons(REASONS, NAMES)).outdated == []
+def test_everything_has_a_case_or_a_reason_and_nothing_has_both() -> None:
+    found = cover(NAMES, registered().values(), load_reasons(REASONS, NAMES))
+    assert (found.unexplained, found.outdated) == ([], [])
 
 
 def test_a_file_that_a_reason_names_has_a_test_about_the_rule() -> None:
@@ -95,3 +106,13 @@ def test_a_file_that_a_reason_names_has_a_test_about_the_rule() -> None:
             if name in load_rules() and not re.search(rf"\b{name}\b", text):
                 faults.append(f"{name}: {file} does not cite it")
     assert not faults, "\n".join(faults)
+
+
+def test_a_case_is_about_the_rules_of_its_protocol_and_the_directives_of_its_block() -> None:
+    made = registered()
+    assert "IMAP-61" in made["imap/starttls/injected-logout"].rules
+    assert "SMTP-100" not in made["imap/starttls/injected-logout"].rules
+    assert "SMTP-100" in made["smtp/starttls/injected-quit"].rules
+    directives = made["smtp/flag/inherited"].directives
+    assert directives == ("smtp_capabilities", "smtp_auth", "xclient")
+    assert {"ssl_certificate", "starttls"} <= {*made["imap/starttls/injected-logout"].directives}
