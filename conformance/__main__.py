@@ -186,14 +186,17 @@ def list_(**selection: object) -> None:
 @main.command()
 @click.argument("ids", nargs=-1)
 def rules(ids: tuple[str, ...]) -> None:
-    """Print the rule book, or some of its rules, such as SMTP-12."""
+    """Print the rule book, or some of its rules, such as SMTP-12: level, source, text, and why it matters."""
     from conformance.rulebook import load_rules
 
     book = load_rules()
-    for rule in ids or book:
-        if rule not in book:
-            fail(f'no rule is called "{rule}"')
-        click.echo(f"{rule} ({book[rule].level.value}, {book[rule].where})\n  {book[rule].text}\n")
+    for id in ids or book:
+        if id not in book:
+            fail(f'no rule is called "{id}"')
+        rule = book[id]
+        source = f"; {rule.source}" if rule.source else ""
+        reason = f"\n  Why: {rule.reason}" if rule.reason else ""
+        click.echo(f"{id} ({rule.level.value}{source}; {rule.where})\n  {rule.text}{reason}\n")
 
 
 @main.command()

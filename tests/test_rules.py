@@ -9,7 +9,19 @@ from pathlib import Path
 
 import pytest
 
-from conformance.rulebook import DEFINITION, PREFIXES, QUIRK, Rule, parse_rules, prose_lines
+from conformance.rulebook import (
+    DEFINITION,
+    GROUNDS,
+    PREFIXES,
+    QUIRK,
+    Grounds,
+    Level,
+    Rule,
+    grounds_lines,
+    parse_grounds,
+    parse_rules,
+    prose_lines,
+)
 
 ROOT = Path(__file__).resolve().parent.parent
 RULES = ROOT / "docs" / "rules"
@@ -23,6 +35,8 @@ CITATION = re.compile(
     r"(?<![\w-])(" + "|".join(PREFIXES.values()) + r")-(Q?\d+)\b(?!\.\d)"  # not TLS-1.2
     r"(?:\.\.(?:\1-)?(Q?\d+))?"  # SMTP-12..15
 )
+LEVELS = {"rfc": {Level.MUST, Level.SHOULD}, "vendor": {Level.VENDOR}, "ours": {Level.OURS}}
+SENTENCE = re.compile(r"\S(?:[^.!?]|[.!?](?!\s|$))*\.")  # a dot within a word, such as in `2.0.0`, ends nothing
 VENDOR = re.compile(r"\*(?:Angie|nginx|Angie, nginx):\*")
 
 
@@ -118,6 +132,32 @@ def test_every_quirk_names_a_choice_and_rules_that_exist(path: Path) -> None:
     assert quirks, f"{path.name} has no table of quirks"
 
 
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_every_line_of_grounds_is_about_a_rule_of_its_file_and_fits_it(path: Path) -> None:
+    rules = {rule.id: rule for rule in parse_rules(path)}
+    faults = [
+        f"{where}: {line[:60]!r} is not of the form `- ID: level; source; reason.`"
+        for where, line in grounds_lines(path)
+        if not GROUNDS.fullmatch(line)
+    ]
+    grounds = parse_grounds(path)
+    for line in grounds:
+        rule = rules.get(line.id)
+        if rule is None:
+            faults.append(f"{line.where}: {line.id} is no rule of this file")
+        elif line.level not in LEVELS[rule.kind or "vendor"]:
+            faults.append(f"{line.where}: the level {line.level.value} does not fit class {rule.kind} of {line.id}")
+        if not line.source:
+            faults.append(f"{line.where}: {line.id} has no source")
+        if not SENTENCE.fullmatch(line.reason):
+            faults.append(f"{line.where}: the reason of {line.id} is not one sentence: {line.reason!r}")
+    told = [line.id for line in grounds]
+    faults += [f"{path.name}: {id} has {times} lines" for id, times in Counter(told).items() if times > 1]
+    assert not faults, "\n".join(faults)
+    if told:
+        assert told == list(rules), "a rule has no line, or the lines are not in the order of the rules"
+
+
 def test_every_cited_id_is_defined() -> None:
     defined = {rule.id for rule in all_rules()} | {quirk.id for quirk in all_quirks()}
     unknown = {
@@ -150,10 +190,35 @@ def test_a_rule_takes_in_what_belongs_to_it(tmp_path: Path) -> None:
     first, second, third = parse_rules(sample)
     assert (first.id, first.kind) == ("SMTP-1", "ours")
     assert VENDOR.search(first.text)
-    assert second == Rule("SMTP-2", "rfc", "| second |\n| | goes on |", "sample.md:10")
+    assert second == Rule("SMTP-2", "rfc", "| second |\n| | goes on |", "sample.md:10", Level.MUST)
     assert (third.id, third.kind) == ("SMTP-3", None)
     assert "text of the rule above" in third.text
     assert parse_quirks(sample) == [Quirk("SMTP-Q1", "what", "ours", ("SMTP-1", "SMTP-2"), "sample.md:18")]
+
+
+def test_a_line_of_grounds_decides_level_source_and_reason(tmp_path: Path) -> None:
+    sample = tmp_path / "sample.md"
+    sample.write_text(
+        "- **SMTP-1** (rfc) first\n- **SMTP-2** (rfc) second\n"
+        "## Levels, sources and reasons\n\n"
+        "- SMTP-1: should; RFC 5321 section 4.1; without `a; b` a client waits.\n- SMTP-2: perhaps; x; y.\n"
+        "## another section\n- SMTP-2: should; x; not here.\n",
+        encoding="utf-8",
+    )
+    first, second = parse_rules(sample)
+    assert (first.text, first.level) == ("first", Level.SHOULD)
+    assert parse_grounds(sample) == [Grounds("SMTP-1", first.level, first.source, first.reason, "sample.md:5")]
+    assert (first.source, first.reason) == ("RFC 5321 section 4.1", "without `a; b` a client waits.")
+    assert (second.level, second.source, second.reason) == (Level.MUST, "", "")
+    assert [where for where, _ in grounds_lines(sample)] == ["sample.md:5", "sample.md:6"]
+
+
+@pytest.mark.parametrize(
+    ("reason", "fits"),
+    [("a client waits.", True), ("`2.0.0` is lost.", True), ("no end", False), ("one. two.", False), (".", False)],
+)
+def test_a_reason_is_one_sentence(reason: str, fits: bool) -> None:
+    assert bool(SENTENCE.fullmatch(reason)) is fits
 
 
 def test_citations_are_found_in_prose() -> None:

@@ -66,13 +66,13 @@ class TerminalReport:
         console.print(
             f"\n{_styled(finding.verdict)} [bold]{case.id}[/]: {escape(case.title)}", highlight=False, soft_wrap=True
         )
-        for rule in case.rules:
-            text = " ".join(load_rules()[rule].text.split())
+        for rule in (load_rules()[id] for id in case.rules):
+            text = " ".join(rule.text.split())
             console.print(
-                f"  {rule} ({load_rules()[rule].level.value}): {escape(text[:RULE_SHOWN])}",
-                highlight=False,
-                soft_wrap=True,
+                f"  {rule.id} ({rule.level.value}): {escape(text[:RULE_SHOWN])}", highlight=False, soft_wrap=True
             )
+            if rule.reason:
+                console.print(f"    why: {escape(rule.reason)}", highlight=False, soft_wrap=True)
         if finding.wanted:
             console.print(f"  wanted: {escape(finding.wanted)}", highlight=False, soft_wrap=True)
             console.print(f"  found:  {escape(finding.found)}", highlight=False, soft_wrap=True)
