@@ -41,9 +41,10 @@ async def opened(bench: Bench, *, first: bytes = b"") -> Peer:
     client = await bench.client()
     await client.send(first)
     if bench.protocol == "pop3":
-        bench.check("the start of the greeting", (await client.line())[:14], b"+OK POP3 ready")
+        greeting = await client.line()
+        bench.check("the start of the greeting", greeting[:3 if bench.loosely else 14], b"+OK", b"+OK POP3 ready")
     else:
-        await client.expect(PROTOCOLS[bench.protocol].greeting)
+        await client.expect(PROTOCOLS[bench.protocol].greeting, loosely=bench.loosely)
     return client
 
 
@@ -115,7 +116,8 @@ async def check_attempt(bench: Bench, client: Peer, wanted: Attempt, *, tag: byt
         bench.check("presence of Auth-Salt", "Auth-Salt" in request, SALTED[wanted.method])
     await request.answer("Auth-Status: nope")
     await client.expect((tag if bench.protocol == "imap" else b"") + REFUSED[bench.protocol])
-    await client.expect_eof()
+    if client.loosely is None:
+        await client.expect_eof()  # the vendors' way; others let clients try again
     bench.no_request()
     return request
 
