@@ -61,7 +61,9 @@ def main() -> None:
 
 @main.command()
 @click.option("--target", "name", required=True, type=click.Choice(TARGETS), help="What to judge; see `targets`.")
-@click.option("--binary", metavar="FILE", help="The program of nginx, angie or dovecot, instead of the one on the PATH.")
+@click.option(
+    "--binary", metavar="FILE", help="The program of nginx, angie or dovecot, instead of the one on the PATH."
+)
 @click.option(
     "--command",
     "template",
@@ -210,7 +212,9 @@ def targets() -> None:
             continue
         click.echo(f"{name}: {target.version}")
         click.echo(f"  claims {', '.join(sorted(target.claims))}")
-        click.echo(f"  rules that bind it: {', '.join(['must', 'should', *sorted(level.value for level in target.dialects)])}")
+        click.echo(
+            f"  rules that bind it: {', '.join(['must', 'should', *sorted(level.value for level in target.dialects)])}"
+        )
     click.echo("command: any program that reads Angie's configuration; run it with --command")
     click.echo("external: a proxy that runs already; run it with --descriptor, see `serve`")
 

@@ -25,6 +25,7 @@ __all__ = [
     "failure",
     "greeted",
     "log_in",
+    "probe",
     "serve_any_login",
     "serve_login",
 ]
@@ -102,6 +103,13 @@ async def greeted(bench: Bench, *, source: str | None = None, first: bytes = b""
         await client.send(first)
     await client.expect(PROTOCOLS[bench.protocol].greeting, loosely=bench.loosely)
     return client
+
+
+def probe(bench: Bench) -> tuple[bytes, bytes]:
+    """A command that every server takes before a login, and its reply: shows that a session goes on."""
+    if bench.loosely == "pop3":  # RFC 1939 has NOOP only behind the login
+        return b"CAPA\r\n", b"+OK\r\n.\r\n"
+    return PROTOCOLS[bench.protocol].noop
 
 
 async def admitted(bench: Bench, client: Peer) -> tuple[AuthRequest, Peer]:

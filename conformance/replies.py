@@ -86,7 +86,9 @@ def _reply(protocol: str, octets: bytes, at: int, *, is_list: bool) -> tuple[Mea
                 # A list is one only if what follows is no further reply.
                 rest = LIST.match(octets, end)
                 if rest and not POP3.match(octets, end):
-                    return replace(meaning, words=_words(rest[0]), is_list=True), rest.end()
+                    # A list without an entry is wanted where any will do.
+                    words = _words(rest[0]) if rest[0].count(b"\n") > 1 else None
+                    return replace(meaning, words=words, is_list=True), rest.end()
     return None
 
 

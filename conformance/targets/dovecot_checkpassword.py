@@ -74,12 +74,12 @@ def ask(port: int, request: bytes) -> bytes:
     return answer
 
 
-def main(port: str, *reply: str) -> int:
+def decide(port: int, reply: list[str]) -> int:
     """Decide about the login on descriptor 3: the exit status of a refusal, or `reply` in place of this program."""
     with os.fdopen(CREDENTIALS_FD, "rb") as source:
         user, password, *_ = [*source.read(CREDENTIALS_LIMIT).split(b"\0"), b"", b""]
     try:
-        answer = parse_answer(ask(int(port), request_of(user, password, os.environ)))
+        answer = parse_answer(ask(port, request_of(user, password, os.environ)))
         status = answer["auth-status"]
         fields = fields_of(answer) if status.upper() == "OK" else {}
     except (OSError, KeyError):
@@ -90,9 +90,8 @@ def main(port: str, *reply: str) -> int:
     environment = {name: value for name, value in os.environb.items() if name not in (b"USER", b"HOME")}
     for name, value in {**fields, "EXTRA": " ".join(fields)}.items():
         environment[name.encode()] = value.encode("latin-1")
-    os.execve(reply[0], reply, environment)
-
+    return os.execve(reply[0], reply, environment)  # noqa: S606 (Dovecot's own program, as it asks for)
 
 
 if __name__ == "__main__":
-    sys.exit(main(*sys.argv[1:]))
+    sys.exit(decide(int(sys.argv[1]), sys.argv[2:]))
