@@ -24,7 +24,7 @@ __all__ = ["main"]
 
 NAME = "refproxy-conformance"
 TROUBLE = 2
-TARGETS = ("refproxy", "nginx", "angie", "command", "external")
+TARGETS = ("refproxy", "nginx", "angie", "dovecot", "command", "external")
 
 Command = TypeVar("Command", bound=Callable[..., None])
 
@@ -61,7 +61,9 @@ def main() -> None:
 
 @main.command()
 @click.option("--target", "name", required=True, type=click.Choice(TARGETS), help="What to judge; see `targets`.")
-@click.option("--binary", metavar="FILE", help="The program of nginx or angie, instead of the one on the PATH.")
+@click.option(
+    "--binary", metavar="FILE", help="The program of nginx, angie or dovecot, instead of the one on the PATH."
+)
 @click.option(
     "--command",
     "template",
@@ -213,7 +215,9 @@ def targets() -> None:
             continue
         click.echo(f"{name}: {target.version}")
         click.echo(f"  claims {', '.join(sorted(target.claims))}")
-        click.echo(f"  rules that bind it: must, should, {', '.join(sorted(level.value for level in target.dialects))}")
+        click.echo(
+            f"  rules that bind it: {', '.join(['must', 'should', *sorted(level.value for level in target.dialects)])}"
+        )
     click.echo("command: any program that reads Angie's configuration; run it with --command")
     click.echo("external: a proxy that runs already; run it with --descriptor, see `serve`")
 

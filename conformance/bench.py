@@ -22,6 +22,7 @@ from conformance.case import Case, Needs
 from conformance.fakes.auth_server import AuthRequest, RawRequest, read_request
 from conformance.fakes.dns_server import Answer, CaseDns, DnsServer, reverse_name
 from conformance.fakes.peer import Peer
+from conformance.rulebook import Level
 from conformance.targets.base import Files, Running, Target, TargetTrouble, kept_authority
 from conformance.transcript import Transcript
 from conformance.verdict import Mismatch
@@ -101,7 +102,16 @@ class Bench:
         """Connect to the case's block, from the case's own address unless told otherwise."""
         with trio.fail_after(CONNECT_PATIENCE):
             stream = await self.running.places[self.case.block].connect(source or self.ip)
-        return self._peer(stream, Side.CLIENT)
+        client = self._peer(stream, Side.CLIENT)
+        # What an RFC demands is asked of everybody in his own words; a vendor's rule is about the vendor's words.
+        if self.case.level in (Level.MUST, Level.SHOULD):
+            client.loosely = self.loosely
+        return client
+
+    @property
+    def loosely(self) -> str | None:
+        """The protocol, if the target has words of its own for it, since it claims no dialect."""
+        return None if Level.VENDOR in self._world.dialects else self.protocol
 
     def trusting(self, *, alpn: tuple[str, ...] = (), certificate: trustme.LeafCert | None = None) -> ssl.SSLContext:
         """A TLS client that trusts the authority."""
@@ -262,16 +272,19 @@ class World:
         self.dns = DnsServer(self._case_of_name, dns_port)
         self.auth_port = self.auth6_port = auth_port
         self._stray = stray or (lambda text: None)
+        self.dialects = frozenset({Level.VENDOR, Level.OURS})
 
     @classmethod
     def of(cls, target: Target, directory: Path, stray: Callable[[str], None] | None = None) -> World:
         """What the cases of a target share, where the target expects it. Raises TargetTrouble."""
         try:
-            return cls(
+            world = cls(
                 target.kept_files or directory, auth_port=target.auth_port, dns_port=target.dns_port, stray=stray
             )
         except (OSError, ValueError) as error:
             raise TargetTrouble(f"files for {target.name} cannot be made: {error}") from error
+        world.dialects = target.dialects
+        return world
 
     async def serve(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Serve until cancelled. Raises TargetTrouble when a port is not free."""

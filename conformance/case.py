@@ -51,6 +51,10 @@ class Needs:
     PROXY_IN = "proxy_in"
     TRUSTED_CA_ALONE = "trusted_ca_alone"  # ssl_trusted_certificate will do for verifying clients
     BACKEND_TLS = "backend_tls"
+    ALPN = "alpn"
+    ANGIE_LOGIN = "angie_login"  # it logs in at backends with Angie's lines: XCLIENT comes unasked, and so on
+    ANY_PASSWORD = "any_password"  # control octets in a password are the auth server's business
+    LONG_PASSWORD = "long_password"  # it reaches the auth server, too
     IPV6 = "ipv6"
     UNIX = "unix"
     SIGNALS = "signals"

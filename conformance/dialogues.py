@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from base64 import b64encode
+import re
+from base64 import b64decode, b64encode
 from dataclasses import dataclass
 
 from conformance.bench import Bench
 from conformance.case import Block
 from conformance.fakes.auth_server import AuthRequest
 from conformance.fakes.peer import Peer
+from conformance.verdict import Mismatch
 
 __all__ = [
     "IMAP",
@@ -23,6 +25,8 @@ __all__ = [
     "failure",
     "greeted",
     "log_in",
+    "probe",
+    "serve_any_login",
     "serve_login",
 ]
 
@@ -97,8 +101,15 @@ async def greeted(bench: Bench, *, source: str | None = None, first: bytes = b""
     client = await bench.client(source=source)
     if first:
         await client.send(first)
-    await client.expect(PROTOCOLS[bench.protocol].greeting)
+    await client.expect(PROTOCOLS[bench.protocol].greeting, loosely=bench.loosely)
     return client
+
+
+def probe(bench: Bench) -> tuple[bytes, bytes]:
+    """A command that every server takes before a login, and its reply: shows that a session goes on."""
+    if bench.loosely == "pop3":  # RFC 1939 has NOOP only behind the login
+        return b"CAPA\r\n", b"+OK\r\n.\r\n"
+    return PROTOCOLS[bench.protocol].noop
 
 
 async def admitted(bench: Bench, client: Peer) -> tuple[AuthRequest, Peer]:
@@ -124,9 +135,15 @@ def failure(protocol: str, text: bytes, code: bytes = b"535 5.7.0") -> bytes:
 
 
 async def serve_login(bench: Bench, backend: Peer, *, greet: bool = True) -> None:
-    """Be a backend that says yes to everything of a login; the default directives are assumed."""
+    """Be a backend that says yes to everything of a login; the default directives are assumed.
+
+    A target that does not claim to log in as Angie does is served whatever way it takes.
+    """
     if greet:
         await backend.send(PROTOCOLS[bench.protocol].backend_greeting)
+    if bench.loosely:
+        await serve_any_login(bench, backend)
+        return
     match bench.protocol:
         case "smtp":
             await backend.until(b"\r\n")
@@ -147,6 +164,95 @@ async def serve_login(bench: Bench, backend: Peer, *, greet: bool = True) -> Non
             await backend.send(b"+OK logged in\r\n")
 
 
+async def serve_any_login(bench: Bench, backend: Peer) -> bytes:
+    """Be a backend, behind its greeting, that takes any login there is; return it as SASL PLAIN has it."""
+    match bench.protocol:
+        case "smtp":
+            return await _serve_any_smtp_login(backend)
+        case "imap":
+            return await _serve_any_imap_login(backend)
+        case _:
+            return await _serve_any_pop3_login(backend)
+
+
+async def _serve_any_smtp_login(backend: Peer) -> bytes:
+    while True:
+        verb, _, argument = (await backend.line()).strip().partition(b" ")
+        match verb.upper(), argument.upper().split():
+            case b"EHLO", _:
+                await backend.send(b"250-backend.example\r\n250 AUTH PLAIN\r\n")
+            case b"AUTH", [b"PLAIN", *initial]:
+                token = argument.split()[1] if initial else await _asked_for(backend, b"334 \r\n")
+                await backend.send(b"235 2.7.0 logged in\r\n")
+                return b64decode(token)
+            case _:
+                await backend.send(b"250 2.0.0 ok\r\n")
+
+
+async def _serve_any_imap_login(backend: Peer) -> bytes:
+    while True:
+        tag, verb, *_ = words = await _imap_words(backend)
+        match verb.upper():
+            case b"CAPABILITY":
+                await backend.send(b"* CAPABILITY IMAP4rev1 AUTH=PLAIN\r\n" + tag + b" OK done\r\n")
+            case b"AUTHENTICATE":
+                token = words[3] if len(words) > 3 else await _asked_for(backend, b"+ \r\n")
+                await backend.send(tag + b" OK logged in\r\n")
+                return b64decode(token)
+            case b"LOGIN":
+                await backend.send(tag + b" OK logged in\r\n")
+                return b"\0" + b"\0".join(words[2:])
+            case _:
+                await backend.send(tag + b" OK done\r\n")
+
+
+async def _imap_words(backend: Peer) -> list[bytes]:
+    """A command: its atoms, and what is in its quoted strings and literals. Raises Mismatch."""
+    words = []
+    line = await backend.line()
+    while found := IMAP_WORD.match(line):
+        quoted, size, atom = found.groups()
+        line = line[found.end() :]
+        if size is not None:
+            if not found[0].endswith(b"+}\r\n"):
+                await backend.send(b"+ go ahead\r\n")
+            words.append(await backend.exactly(int(size)))
+            line = await backend.line()
+        else:
+            words.append(atom if quoted is None else re.sub(rb"\\(.)", rb"\1", quoted))
+    if len(words) < 2 or line.strip():
+        raise Mismatch("an IMAP command", repr(line))
+    return words
+
+
+async def _serve_any_pop3_login(backend: Peer) -> bytes:
+    user = b""
+    while True:
+        verb, _, argument = (await backend.line()).removesuffix(b"\r\n").partition(b" ")
+        match verb.upper(), argument.split():
+            case b"CAPA", _:
+                await backend.send(b"+OK\r\nUSER\r\nSASL PLAIN\r\n.\r\n")
+            case b"AUTH", [_, *initial]:
+                token = initial[0] if initial else await _asked_for(backend, b"+ \r\n")
+                await backend.send(b"+OK logged in\r\n")
+                return b64decode(token)
+            case b"PASS", _:
+                await backend.send(b"+OK logged in\r\n")
+                return b"\0" + user + b"\0" + argument
+            case b"USER", _:
+                user = argument
+                await backend.send(b"+OK\r\n")
+            case _:
+                await backend.send(b"+OK\r\n")
+
+
+async def _asked_for(backend: Peer, prompt: bytes) -> bytes:
+    await backend.send(prompt)
+    return (await backend.line()).strip()
+
+
+IMAP_WORD = re.compile(rb' *(?:"((?:[^"\\\\\r\n]|\\\\.)*)"|\{(\d+)\+?\}\r\n|([^ "{\r\n]+))')
+
 LOGGED_IN = {"smtp": b"235 2.0.0 OK\r\n", "imap": b"a OK logged in\r\n", "pop3": b"+OK logged in\r\n"}
 """What the client reads at the end of `log_in`."""
 
@@ -156,5 +262,5 @@ async def log_in(bench: Bench, client: Peer | None = None) -> Relay:
     client = client or await greeted(bench)
     request, backend = await admitted(bench, client)
     await serve_login(bench, backend)
-    await client.expect(LOGGED_IN[bench.protocol])
+    await client.expect(LOGGED_IN[bench.protocol], loosely=bench.loosely)
     return Relay(client, backend, request)

@@ -90,7 +90,7 @@ async def in_tls(bench: Bench, context: ssl.SSLContext | None = None) -> Peer:
         client = await greeted(bench)
         command, reply = PROTOCOLS[bench.protocol].starttls
         await client.send(command)
-        await client.expect(reply)
+        await client.expect(reply, loosely=bench.loosely)
     await client.start_tls(context or bench.trusting(), NAME)
     return client
 
@@ -99,7 +99,7 @@ async def secured(bench: Bench, context: ssl.SSLContext | None = None) -> Peer:
     """A client in TLS that has read the greeting, if there is one to read."""
     client = await in_tls(bench, context)
     if "ssl" in bench.case.block.listen.split():
-        await client.expect(PROTOCOLS[bench.protocol].greeting)
+        await client.expect(PROTOCOLS[bench.protocol].greeting, loosely=bench.loosely)
     return client
 
 

@@ -11,6 +11,7 @@ from conformance.dialogues import asked, greeted
 from conformance.fakes.dns_server import Answer, rcode, records
 from conformance.fakes.peer import Peer
 from conformance.rulebook import Level
+from conformance.verdict import Mismatch
 
 __all__: list[str] = []
 
@@ -147,6 +148,13 @@ WHOM: dict[str, tuple[str, tuple[bytes, ...], bytes | None, bytes | None, str]] 
 }  # fmt: skip
 
 
+def _size(octets: bytes) -> int:
+    """The size of a literal, if its announcement is where Angie has it. Raises Mismatch."""
+    if not octets.isdigit():
+        raise Mismatch("a literal's size", repr(octets))
+    return int(octets)
+
+
 async def _login_at(bench: Bench, backend: Peer) -> tuple[bytes, bytes]:
     """Be a backend until it knows user and password."""
     match bench.protocol:
@@ -162,10 +170,10 @@ async def _login_at(bench: Bench, backend: Peer) -> tuple[bytes, bytes]:
             await backend.send(b"* OK ready\r\n")
             user_size = (await backend.until(b"}\r\n")).removeprefix(b"a LOGIN {").removesuffix(b"}\r\n")
             await backend.send(b"+ go\r\n")
-            user = await backend.exactly(int(user_size))
+            user = await backend.exactly(_size(user_size))
             password_size = (await backend.until(b"}\r\n")).removeprefix(b" {").removesuffix(b"}\r\n")
             await backend.send(b"+ go\r\n")
-            password = await backend.exactly(int(password_size))
+            password = await backend.exactly(_size(password_size))
             await backend.expect(b"\r\n")
         case _:
             await backend.send(b"+OK ready\r\n")

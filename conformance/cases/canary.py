@@ -5,6 +5,7 @@ from __future__ import annotations
 from conformance.bench import Bench
 from conformance.case import Script, case
 from conformance.dialogues import PROTOCOLS, Words, log_in
+from conformance.rulebook import Level
 
 __all__: list[str] = []
 
@@ -27,6 +28,7 @@ for words in PROTOCOLS.values():
         f"{words.name}/canary/one-session",
         "a client logs in, a line goes each way, the backend's end ends the session",
         rules="PROXY-72 PROXY-76 CORE-13 CORE-72 PROXY-2 smtp:SMTP-82 imap:IMAP-98",
+        level=Level.MUST,  # whatever its words are, what fails here is no proxy
         block=words.block,
         directives="protocol",
     )(_canary(words))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from conformance.attempts import alive
 from conformance.bench import Bench
 from conformance.case import Block, Script, case
 from conformance.dialogues import SMTP, greeted
@@ -163,7 +164,10 @@ async def _(bench: Bench) -> None:
     client = await greeted(bench)
     await client.send(b"EHLO a\r\nHELO b\r\nVRFY c\r\nRCPT d\r\nNOOP\r\nHELO\r\n")
     await client.expect(EHLO_REPLY + HELO + INVALID + SEQUENCE + OK + ARGUMENT)
-    await log_in_saying(bench, client, b"EHLO b\r\n")
+    if client.loosely is None:
+        await log_in_saying(bench, client, b"EHLO b\r\n")
+    else:
+        await alive(bench, client)
 
 
 def _quit(line: bytes) -> Script:

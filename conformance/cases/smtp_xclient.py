@@ -81,6 +81,7 @@ for slug, (what, login, text) in XTEXT.items():
         f"LOGIN in xtext: {what}",
         rules="PROXY-38 PROXY-33",
         directives="xclient",
+        needs=[Needs.ANGIE_LOGIN],
         block=PLAIN,
         deviates=None if text is None or text == login else RAW_LOGIN,
     )(_xtext(login, text or login))

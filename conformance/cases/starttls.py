@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from conformance.attempts import talk
 from conformance.bench import Bench
 from conformance.case import Script, case
 from conformance.dialogues import (
@@ -14,6 +15,7 @@ from conformance.dialogues import (
     admitted,
     greeted,
     log_in,
+    probe,
     serve_login,
 )
 from conformance.secured import CAPABILITIES, CAPABILITIES_IN_TLS, filled, implicit, secured, starttls
@@ -53,8 +55,7 @@ def _refuses(words: Words, *, in_tls: bool) -> Script:
         command, _ = words.starttls
         await client.send(command)
         await client.expect(words.invalid[1].replace(b"x BAD", b"s BAD"))
-        await client.send(words.noop[0])
-        await client.expect(words.noop[1])
+        await talk(client, probe(bench))
 
     return script
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from conformance.attempts import talk
 from conformance.bench import Bench
-from conformance.case import Block, Script, case
-from conformance.dialogues import PROTOCOLS, greeted
+from conformance.case import Block, Needs, Script, case
+from conformance.dialogues import PROTOCOLS, greeted, probe
 from conformance.secured import implicit, in_tls, starttls, unverified
 
 __all__: list[str] = []
@@ -18,8 +19,7 @@ def _selects(protocol: str, offered: tuple[str, ...], selected: str | None) -> S
         bench.check("the protocol selected by ALPN", client.tls.selected_alpn_protocol(), selected)
         if "ssl" in bench.case.block.listen.split():
             await client.expect(PROTOCOLS[protocol].greeting)
-        await client.send(PROTOCOLS[protocol].noop[0])
-        await client.expect(PROTOCOLS[protocol].noop[1])
+        await talk(client, probe(bench))
 
     return script
 
@@ -60,6 +60,7 @@ for protocol in PROTOCOLS:
                 f"{protocol}/{where}/alpn-{slug}",
                 f"ALPN offers {', '.join(offered) or 'nothing'}: {selected or 'nothing'} is selected",
                 rules="TLS-31 smtp:SMTP-11 imap:IMAP-4 pop3:POP3-5",
+                needs=[Needs.ALPN] if offered else [],
                 block=block,
             )(_selects(protocol, offered, selected))
         for slug, offered in refused.items() if where == "tls" else [*refused.items()][:1]:
@@ -67,6 +68,7 @@ for protocol in PROTOCOLS:
                 f"{protocol}/{where}/alpn-refused-{slug}",
                 f"ALPN offers {', '.join(offered)}: the handshake ends with no_application_protocol",
                 rules="TLS-31 smtp:SMTP-11 imap:IMAP-4 pop3:POP3-5 TLS-34",
+                needs=[Needs.ALPN],
                 block=block,
             )(_refuses_alpn(protocol, offered))
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import trio
 
+from conformance.replies import Meaning, length_of, meanings
 from conformance.transcript import Transcript
 from conformance.verdict import Mismatch
 from refproxy.observe.ladder import Side
@@ -38,6 +39,9 @@ class Peer:
 
         self.close_notify: bool | None = None
         """Whether the end of file came with close_notify; None before it, and without TLS."""
+
+        self.loosely: str | None = None
+        """The protocol whose replies `expect` compares by their meaning; None if it compares octets."""
 
         self.poured = 0
         self._cut = 0
@@ -101,8 +105,17 @@ class Peer:
 
     # Receiving.
 
-    async def expect(self, *accepted: bytes) -> bytes:
-        """The next octets are one of these; return which. Raises Mismatch."""
+    async def expect(self, *accepted: bytes, loosely: str | None = None) -> bytes:
+        """The next octets are one of these; return which. Raises Mismatch.
+
+        With a protocol in `loosely` (or in the attribute), what is a reply of it may have other words.
+        """
+        protocol = loosely or self.loosely
+        if protocol is not None:
+            wanted_meanings = [(wanted, meanings(protocol, wanted)) for wanted in accepted]
+            meant = {wanted: meaning for wanted, meaning in wanted_meanings if meaning is not None}
+            if len(meant) == len(set(accepted)):
+                return await self._expect_meaning(protocol, meant)
         while True:
             received = bytes(self._received)
             for wanted in accepted:
@@ -112,6 +125,18 @@ class Peer:
             self.awaited = f"{self.side.value}: " + " or ".join(repr(wanted[:SHOWN]) for wanted in accepted)
             if not any(wanted.startswith(received) for wanted in accepted) or not await self._read():
                 raise self._differs(accepted, received)
+
+    async def _expect_meaning(self, protocol: str, meant: dict[bytes, list[Meaning]]) -> bytes:
+        while True:
+            received = bytes(self._received)
+            lengths = {wanted: length_of(protocol, meaning, received) for wanted, meaning in meant.items()}
+            for wanted, length in lengths.items():
+                if length or not wanted:
+                    self._take(length or 0)
+                    return wanted
+            self.awaited = f"{self.side.value}: " + " or ".join(f"the like of {wanted[:SHOWN]!r}" for wanted in meant)
+            if None not in lengths.values() or not await self._read():
+                raise self._differs(tuple(meant), received)
 
     async def line(self) -> bytes:
         """The next line with its end. Raises Mismatch at the end of file."""

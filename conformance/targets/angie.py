@@ -21,7 +21,7 @@ from conformance.case import Block, Needs
 from conformance.rulebook import Level
 from conformance.targets.base import Fixture, Place, Running, Target, TargetTrouble
 
-__all__ = ["AngieLike", "angie", "command", "nginx", "refproxy", "server_block"]
+__all__ = ["AngieLike", "Process", "angie", "command", "nginx", "output_of", "refproxy", "server_block", "start"]
 
 START_PATIENCE = 10.0  # seconds
 STOP_PATIENCE = 5.0
@@ -40,6 +40,10 @@ VENDORS = frozenset(
         Needs.RESOLVER,
         Needs.TLS,
         Needs.PROXY_IN,
+        Needs.ALPN,
+        Needs.ANGIE_LOGIN,
+        Needs.ANY_PASSWORD,
+        Needs.LONG_PASSWORD,
         Needs.IPV6,
         Needs.UNIX,
         Needs.SIGNALS,
@@ -83,7 +87,7 @@ class AngieLike(Target):
                 process = start(words, sink)
             except OSError as error:
                 raise TargetTrouble(f"{words[0]} cannot be started: {error.strerror}") from error
-        running = _Process(process, places, conf, output)
+        running = Process(process, places, conf, output)
         patience = HASTE  # an error or an interruption must not wait for the target's farewell
         try:
             await running.wait_until_open(START_PATIENCE * self.patience)
@@ -94,7 +98,9 @@ class AngieLike(Target):
                 await running.stop(patience)
 
 
-class _Process(Running):
+class Process(Running):
+    """A target that runs in a process group of its own, with its output in a file."""
+
     def __init__(
         self, process: subprocess.Popen[bytes], places: Mapping[Block, Place], conf: Path, output: Path
     ) -> None:

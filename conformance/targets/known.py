@@ -5,14 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from conformance.targets import angie
+from conformance.targets import angie, dovecot
 from conformance.targets.base import Target, TargetTrouble
 from conformance.targets.descriptor import DescriptorError, load_descriptor
 from conformance.targets.external import External
 
 __all__ = ["BY_NAME", "make_target"]
 
-BY_NAME: Mapping[str, Callable[[], Target]] = {"refproxy": angie.refproxy, "nginx": angie.nginx, "angie": angie.angie}
+BY_NAME: Mapping[str, Callable[[], Target]] = {
+    "refproxy": angie.refproxy,
+    "nginx": angie.nginx,
+    "angie": angie.angie,
+    "dovecot": dovecot.dovecot,
+}
 """Those that need nothing more than their name, if they are installed."""
 
 
@@ -25,6 +30,8 @@ def make_target(
             return angie.nginx(binary or "nginx")
         case "angie":
             return angie.angie(binary or "angie")
+        case "dovecot":
+            return dovecot.dovecot(binary or "dovecot")
         case "command":
             if template is None:
                 raise TargetTrouble("--target command needs --command 'PROGRAM -p {prefix} -c {conf}'")

@@ -57,7 +57,7 @@ def test_targets_are_listed_with_what_they_claim(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(angie, "SYSTEM_PATH", "")
     done = CliRunner().invoke(main, ["targets"])
     assert done.exit_code == 0
-    assert re.search(r"(?m)^refproxy: refproxy, version \d.*\n  claims auth_http, .*resolver", done.output)
+    assert re.search(r"(?m)^refproxy: refproxy, version \d.*\n  claims .*auth_http, .*resolver", done.output)
     assert "nginx: not found, nginx is not on the PATH" in done.output
     assert "external: a proxy that runs already" in done.output
 

@@ -73,7 +73,7 @@ WHOLE = 'name = "x"\nauth_port = 1\ndns_port = 2\n' + PROFILE
         (WHOLE.replace("= 1", '= "1"'), "auth_port is '1'; expected a port from 1 to 65535"),
         (WHOLE.replace("= 1", "= true"), "auth_port is True; expected a port"),
         (WHOLE.replace("= 2", "= 65536"), "dns_port is 65536; expected a port"),
-        ('claims = ["tsl"]\n' + WHOLE, "claims is 'tsl'; expected a list with some of auth_http,"),
+        ('claims = ["tsl"]\n' + WHOLE, "claims is 'tsl'; expected a list with some of alpn,"),
         ('claims = ["tsl"]\n' + WHOLE, "; the nearest are tls"),
         ('claims = ["configurable"]\n' + WHOLE, "claims is 'configurable'; expected"),
         ('dialects = "vendor"\n' + WHOLE, "dialects is 'vendor'; expected a list with some of vendor, ours"),
