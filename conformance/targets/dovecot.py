@@ -126,9 +126,7 @@ class Dovecot(Target):
             raise TargetTrouble("dovecot starts as root only")
         directory = fixture.directory / self.name
         directory.mkdir(exist_ok=True)
-        # Its processes, which are not root's, must get at its sockets, and the run's directory may be root's alone.
-        private = Path(tempfile.mkdtemp(prefix="conformance-dovecot-"))
-        os.chmod(private, 0o711)
+        private = make_private_directory()
         conf, output = directory / "dovecot.conf", directory / "output"
         places = choose_places(fixture.blocks)
         conf.write_text(configuration(fixture, places, private))
@@ -146,6 +144,16 @@ class Dovecot(Target):
                     await running.stop(patience)
         finally:
             shutil.rmtree(private, ignore_errors=True)
+
+
+def make_private_directory() -> Path:
+    """A directory for Dovecot's sockets: its processes, which are not root's, must get at them there.
+
+    The run's own directory may be root's alone, and its name too long for a socket's.
+    """
+    directory = Path(tempfile.mkdtemp(prefix="conformance-dovecot-"))
+    directory.chmod(0o711)
+    return directory
 
 
 def inexpressible(block: Block) -> list[str]:
