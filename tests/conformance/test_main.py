@@ -14,6 +14,7 @@ from click.testing import CliRunner
 
 from conformance.__main__ import main
 from conformance.report.results import from_json
+from conformance.rulebook import load_rules
 from conformance.targets import angie
 
 
@@ -60,6 +61,15 @@ def test_targets_are_listed_with_what_they_claim(monkeypatch: pytest.MonkeyPatch
     assert re.search(r"(?m)^refproxy: refproxy, version \d.*\n  claims .*auth_http, .*resolver", done.output)
     assert "nginx: not found, nginx is not on the PATH" in done.output
     assert "external: a proxy that runs already" in done.output
+
+
+def test_rules_are_printed_with_level_source_and_reason() -> None:
+    rule = load_rules()["SMTP-100"]
+    done = CliRunner().invoke(main, ["rules", rule.id])
+    assert done.exit_code == 0
+    assert done.output.startswith(f"SMTP-100 (must; RFC 3207 section 4.2; {rule.where})\n  {rule.text[:40]}")
+    assert done.output.endswith(f"\n  Why: {rule.reason}\n\n")
+    assert CliRunner().invoke(main, ["rules", "SMTP_100"]).exit_code == 2
 
 
 @pytest.mark.parametrize("command", sorted(main.commands))
