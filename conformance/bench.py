@@ -11,6 +11,7 @@ import math
 import socket
 import ssl
 from base64 import b64encode
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -221,7 +222,7 @@ class Bench:
     async def run(self) -> None:
         """Run the script with everything around it in place. Raises Mismatch."""
         async with trio.open_nursery() as nursery:
-            listeners = await _backend_listeners(both=Needs.IPV6 in self.case.needs)
+            listeners = await self._world.backend_listeners(both=Needs.IPV6 in self.case.needs)
             self.backend_port = listeners[0].socket.getsockname()[1]
             self._listeners = listeners
             nursery.start_soon(trio.serve_listeners, self._take_backend, listeners)
@@ -273,6 +274,7 @@ class World:
         self.auth_port = self.auth6_port = auth_port
         self._stray = stray or (lambda text: None)
         self.dialects = frozenset({Level.VENDOR, Level.OURS})
+        self._backend_ports: deque[int] = deque(maxlen=8192)
 
     @classmethod
     def of(cls, target: Target, directory: Path, stray: Callable[[str], None] | None = None) -> World:
@@ -301,6 +303,17 @@ class World:
             nursery.start_soon(trio.serve_listeners, self._take_request, listeners)
             await nursery.start(self.dns.serve)
             task_status.started()
+
+    async def backend_listeners(self, *, both: bool) -> list[trio.SocketListener]:
+        """Listen on a port that no case had lately: the target may still be about to connect for one that has ended."""
+        while True:
+            listeners = await _backend_listeners(both=both)
+            port = listeners[0].socket.getsockname()[1]
+            if port not in self._backend_ports:
+                self._backend_ports.append(port)
+                return listeners
+            for listener in listeners:
+                await listener.aclose()
 
     @contextmanager
     def known(self, bench: Bench) -> Iterator[None]:

@@ -55,7 +55,8 @@ def judge_target(order: Order) -> int:
         findings.append(finding)
         report(finding)
 
-    plan = Plan(order.cases, order.target, directory, order.jobs, order.scale, order.expected)
+    draws_all = not {Format.JSON, Format.HTML, Format.JUNIT}.isdisjoint(order.reports)
+    plan = Plan(order.cases, order.target, directory, order.jobs, order.scale, order.expected, draws_all)
     trouble, interrupted = None, False
     with report:
         try:

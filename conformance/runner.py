@@ -17,6 +17,7 @@ from conformance.verdict import Finding, Mismatch, Outcome, Verdict, judge
 
 __all__ = ["Plan", "Tell", "run"]
 
+STARTS = 4  # of the target at once, each for few cases
 LAST_BREATH = 0.25  # seconds from the end of a target's connections to the end of its process
 SICK = frozenset({Verdict.FAIL, Verdict.ERROR})
 """Verdicts about a canary that make the rest meaningless."""
@@ -28,7 +29,10 @@ Tell = Callable[[Finding], None]
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What to run and how. `expected` are known deviations by case id, `directory` is for the target's files."""
+    """What to run and how. `expected` are known deviations by case id, `directory` is for the target's files.
+
+    Ladders of cases that pass are drawn on wish only: it takes a good part of the suite's own time.
+    """
 
     cases: Sequence[Case]
     target: Target
@@ -36,6 +40,7 @@ class Plan:
     jobs: int = 64
     scale: float = 1.0
     expected: Mapping[str, str] = field(default_factory=dict)
+    draws_all: bool = True
 
 
 async def run(plan: Plan, tell: Tell) -> None:
@@ -56,8 +61,7 @@ async def run(plan: Plan, tell: Tell) -> None:
     try:
         async with trio.open_nursery() as nursery:
             await nursery.start(world.serve)
-            for stages in starts(watch, cases, tell):
-                await _run_stages(plan, stages, numbers, world)
+            await _run_starts(plan, starts(watch, cases, tell), numbers, world)
             nursery.cancel_scope.cancel()
     except* TargetTrouble as troubles:
         trouble = _first(troubles)
@@ -158,7 +162,32 @@ def groups(cases: Iterable[Case]) -> list[list[Case]]:
     return [shared[key] for key in sorted(shared)]
 
 
-async def _run_stages(plan: Plan, stages: Sequence[Stage], numbers: Mapping[str, int], world: World) -> None:
+async def _run_starts(
+    plan: Plan, all_stages: Sequence[Sequence[Stage]], numbers: Mapping[str, int], world: World
+) -> None:
+    """Start the target again and again: the first and the last time by itself, the others a few at a time if it can.
+
+    A start is mostly waiting, and so are the cases that need one of their own.
+    """
+    first, *others = all_stages
+    last = [others.pop()] if len(others) > 1 else []
+    limit = trio.CapacityLimiter(STARTS if plan.target.several else 1)
+
+    async def one(number: int, stages: Sequence[Stage]) -> None:
+        async with limit:
+            await _run_stages(plan, stages, numbers, world, number)
+
+    await one(0, first)
+    async with trio.open_nursery() as nursery:
+        for number, stages in enumerate(others, 1):
+            nursery.start_soon(one, number, stages)
+    for stages in last:
+        await one(len(all_stages), stages)
+
+
+async def _run_stages(
+    plan: Plan, stages: Sequence[Stage], numbers: Mapping[str, int], world: World, number: int
+) -> None:
     cases = [case for stage in stages for case in stage.cases]
     blocks = list(dict.fromkeys(case.block for case in cases))
     first = cases[0]
@@ -167,7 +196,7 @@ async def _run_stages(plan: Plan, stages: Sequence[Stage], numbers: Mapping[str,
         world.auth_port,
         world.dns.port,
         world.files,
-        plan.directory,
+        plan.directory / f"start-{number}" if number else plan.directory,
         first.main,
         first.mail,
         world.auth6_port,
@@ -215,6 +244,7 @@ async def _run_case(plan: Plan, bench: Bench, running: Running, limit: trio.Capa
     if verdict is Verdict.UNEXPECTED:
         reason = f"passes, but is known to deviate: {expected[case.id]}"
     hide = bench.transcript.masked_text
+    drawn = plan.draws_all or verdict is not Verdict.PASS
     tell(
         Finding(
             case,
@@ -224,7 +254,7 @@ async def _run_case(plan: Plan, bench: Bench, running: Running, limit: trio.Capa
             hide(wanted),
             hide(found),
             trio.current_time() - started,
-            bench.transcript.draw(f"{case.id}: {case.title}"),
+            bench.transcript.draw(f"{case.id}: {case.title}") if drawn else "",
             tuple(map(hide, bench.notes)),
         )
     )

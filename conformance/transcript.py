@@ -5,6 +5,7 @@ from __future__ import annotations
 from base64 import b64encode
 from collections import Counter
 from dataclasses import dataclass, field
+from functools import lru_cache
 from urllib.parse import quote_from_bytes
 
 import trio
@@ -87,6 +88,7 @@ class Transcript:
         return octets
 
 
+@lru_cache(maxsize=256)
 def _forms(secret: bytes) -> list[bytes]:
     """A secret as it may stand on the wire: as it is, in base64 with anything around it, in a URL."""
     found = [secret, b64encode(secret), quote_from_bytes(secret, safe="").encode()]

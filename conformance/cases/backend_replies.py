@@ -91,7 +91,7 @@ for kind, replies in REPLIES.items():
             rules="PROXY-25 PROXY-24",
             block=login_block(kind),
             level=Level.VENDOR,
-            limit=20,
+            limit=60,  # it is many logins, one after the other
         )(_cut(step_name, reply))
 
 

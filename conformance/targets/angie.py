@@ -10,6 +10,7 @@ import signal
 import socket
 import subprocess
 import sys
+from collections import deque
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from pathlib import Path
@@ -30,6 +31,8 @@ SAID = 20  # lines of output in a message
 POLL = 0.01  # seconds between two looks at a starting target
 CONNECTIONS = 16384
 SYSTEM_PATH = "/usr/sbin"  # not on the PATH of everybody
+GIVEN: deque[int] = deque(maxlen=2048)
+"""Ports that targets were given: one that is starting does not listen yet."""
 LONE = "master_process off;\n"
 NGINX_MODULES = ("/usr/lib/nginx/modules/ngx_mail_module.so", "/usr/lib64/nginx/modules/ngx_mail_module.so")
 
@@ -53,6 +56,8 @@ VENDORS = frozenset(
 
 class AngieLike(Target):
     """A target started by a command in which `{prefix}` and `{conf}` stand for its directory and configuration."""
+
+    several = True
 
     def __init__(
         self,
@@ -191,15 +196,19 @@ def free_ports(count: int) -> list[int]:
     """Ports below the range that the kernel gives to outgoing connections, so none of those can take one."""
     lowest = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
     found: list[int] = []
+    # Those that were given out lately may be about to be used by another start.
     candidates = random.sample(range(10000, max(lowest, 20000)), k=min(max(lowest, 20000) - 10000, 4 * count + 200))
     for port in candidates:
         if len(found) == count:
             break
+        if port in GIVEN:
+            continue
         try:
             socket.create_server(("127.0.0.1", port)).close()
         except OSError:
             continue
         found.append(port)
+    GIVEN.extend(found)
     return found
 
 

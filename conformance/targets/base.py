@@ -149,6 +149,8 @@ class Target(ABC):
     auth_port: int = 0
     dns_port: int = 0
     kept_files: Path | None = None
+    several: bool = False
+    """Whether it can be started again while it runs, in another directory."""
     patience: float = 1.0
     """A factor for how long it may take to start."""
 
