@@ -25,7 +25,7 @@ from tests.mutants.catalog import Mutant, load_all
 
 __all__ = ["Score", "main", "score", "score_healthy"]
 
-AT_ONCE = 3  # most of a run is waiting
+AT_ONCE = 4  # most of a run is waiting
 STARTS = 3  # two targets may choose the same free port
 PATIENCE = 0.4  # of the suite's own, for a case that waits for what a mutant never does
 WRONG = BAD | {Verdict.ERROR}

@@ -318,7 +318,7 @@ fault(
 fault(
     "digest-is-a-password",
     "a digest is sent to the backend as the password",
-    "smtp/cram-md5/*",
+    "smtp/backend/no-password-after-cram-md5-ends-at-auth",
     (
         ClientCore,
         "accepted",

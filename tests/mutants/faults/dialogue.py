@@ -173,7 +173,7 @@ fault(
 fault(
     "smtp-helo-forgotten",
     "RSET forgets the client's name",
-    "smtp/none/order-*",
+    "smtp/none/rset-* smtp/none/order-*",
     (SmtpClient, "_rset", edited(("self._mail = self._rcpt = b", "self._helo = self._mail = self._rcpt = b"))),
     (smtp, "COMMANDS", lambda table: {**table, b"RSET": lambda core, command: SmtpClient._rset(core, command)}),
 )

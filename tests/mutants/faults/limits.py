@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import select
-import socket
-import struct
 
 from refproxy import converse, session
 from refproxy.dialogue import pop3
@@ -12,23 +10,12 @@ from refproxy.dialogue.client import ClientCore
 from refproxy.dialogue.imap import ImapClient
 from refproxy.dialogue.smtp import SmtpClient
 from refproxy.net import reset_watch
-from refproxy.net.closing import close_at_once
-from refproxy.net.line_stream import LineStream
-from refproxy.net.socket_stream import SocketStream
 from refproxy.session import Session
 from tests.mutants.catalog import fault
 from tests.mutants.edits import edited, value
 
 ERRORS = "*/max-errors/*"
 COMMANDS = "*/max-commands/*"
-
-
-async def close_with_a_reset(lines: LineStream) -> None:
-    """Close as the kernel does where input is left unread."""
-    if isinstance(lines.stream, SocketStream):
-        lines.stream.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    await close_at_once(lines.stream)
-
 
 fault(
     "max-errors-one-more",
@@ -154,10 +141,4 @@ fault(
     "a half-close ends a login like a reset",
     "*/auth-answer/half-close-* */half-close/behind-a-login",
     (reset_watch, "ONLY_ERRORS", lambda proper: proper | select.EPOLLRDHUP),
-)
-fault(
-    "last-reply-lost",
-    "a session is closed so that its last reply may be lost",
-    "smtp/limit/refusal-of-a-long-line-arrives */max-errors/in-one-packet smtp/command/nothing-behind-quit-*",
-    (LineStream, "close_after_reply", value(close_with_a_reset)),
 )

@@ -117,8 +117,8 @@ fault(
     (Session, "_relay", edited(("idle=settings.proxy.timeout", "idle=settings.timeout"))),
 )
 fault(
-    "relay-last-octets-lost",
-    "an end behind the last octets overtakes them",
-    "*/relay/*-and-closed */relay-end/*-behind-megabytes",
+    "relay-ends-where-the-receiver-is-slow",
+    "octets that a receiver does not take at once are the end",
+    "imap/relay/slow-* imap/relay/1-mib-*",
     (session, "relay", edited(("if result.end is None:", "if result.end is None and not (up.ahead or down.ahead):"))),
 )
