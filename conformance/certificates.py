@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
@@ -23,6 +24,9 @@ __all__ = ["Certificates", "certificate_of", "der_of"]
 
 LONG_AGO = datetime.datetime(2001, 1, 1, tzinfo=datetime.UTC)
 DAY = datetime.timedelta(days=1)
+
+LONG_NAME = "\N{OCTOPUS}" * 64
+"""The common name of the client certificate `long-name`: 64 characters, 256 octets of UTF-8."""
 
 ORNATE_SUBJECT = rb"emailAddress=x@y.example,CN=cli.example\, inc,O=\C3\9Cbung \"GmbH\",C=DE"
 """The subject of the client certificate `ornate`, in the form of RFC 2253."""
@@ -72,6 +76,7 @@ class Certificates:
             "chained": child.issue_cert("chained.example"),
             "deep": grandchild.issue_cert("deep.example"),
             "ornate": _ornate(authority),
+            "long-name": _long_name(authority),
         }
         rsa = trustme.KeyType.RSA
         servers = {
@@ -130,6 +135,15 @@ def _ornate(authority: trustme.CA) -> trustme.LeafCert:
     )
     issuer = x509.load_pem_x509_certificate(authority.cert_pem.bytes())
     return _issue(name, issuer.subject, authority.private_key_pem.bytes(), ORNATE_SERIAL)
+
+
+def _long_name(authority: trustme.CA) -> trustme.LeafCert:
+    """A certificate whose common name takes more octets than one of ASCII may have."""
+    with warnings.catch_warnings(action="ignore"):  # the standard bounds characters, the library counts octets
+        common_name = x509.NameAttribute(NameOID.COMMON_NAME, LONG_NAME, _validate=False)
+    issuer = x509.load_pem_x509_certificate(authority.cert_pem.bytes())
+    signer = authority.private_key_pem.bytes()
+    return _issue(x509.Name([common_name]), issuer.subject, signer, x509.random_serial_number())
 
 
 def _issue(name: x509.Name, issuer: x509.Name, signer: bytes | None, serial: int) -> trustme.LeafCert:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from base64 import b64decode, b64encode
 
+import trio
+
 from conformance.bench import Bench
 from conformance.case import Block, Needs, Script, case
 from conformance.cases.auth_answers import ERROR, SUCCESS, concluded
@@ -74,6 +76,27 @@ for slug, (server, outcome, level) in SERVERS.items():
     case(f"smtp/auth-route/server-{slug}", f"Auth-Server: {server}", level=level,
          rules=f"AUTH-59 PROXY-5 AUTH-48 SMTP-83{more}",
          block=Block("smtp"), needs=wanted)(_routed(server, "{port}", outcome))  # fmt: skip
+
+
+@case(
+    "smtp/auth-route/server-ipv4-zeros-are-not-octal",
+    "a number with a zero in front is decimal",
+    rules="AUTH-59 PROXY-5",
+    level=VENDOR,
+    block=Block("smtp"),
+)
+async def _(bench: Bench) -> None:
+    client = await greeted(bench)
+    (listener,) = await trio.open_tcp_listeners(0, host="127.0.0.10")
+    async with listener:
+        port = listener.socket.getsockname()[1]
+        request = await asked(bench, client)
+        await request.answer("Auth-Status: OK", "Auth-Server: 127.0.0.010", f"Auth-Port: {port}")
+        async with await listener.accept():
+            pass
+    await concluded(bench, client, ERROR)
+
+
 for slug, (port, outcome, level) in PORTS.items():
     case(f"smtp/auth-route/port-{slug}", f"Auth-Port: {port}", rules="AUTH-59 PROXY-5 AUTH-49 SMTP-83", level=level,
          block=Block("smtp"))(_routed("127.0.0.1", port, outcome))  # fmt: skip

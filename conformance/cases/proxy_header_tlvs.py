@@ -10,7 +10,7 @@ from conformance.case import Block, Script, case
 from conformance.cases.proxy_header_out import header_of
 from conformance.cases.tls_client_certificates import shown
 from conformance.dialogues import PROTOCOLS, admitted
-from conformance.proxy_headers import Header
+from conformance.proxy_headers import Header, parse_v2, v2_length
 from conformance.secured import NAME, VERSIONS, implicit, in_tls, secured, starttls, unverified
 
 __all__: list[str] = []
@@ -136,6 +136,32 @@ async def _(bench: Bench) -> None:
     _, backend = await admitted(bench, client)
     found = secured_by(await header_of(backend))
     bench.check("the key", found.more.get(KEY), b"RSA2048")
+
+
+LONGEST = 536  # octets of a header
+LONG_SNI = ".".join(["a" * 60] * 4)
+
+
+@case(
+    "imap/proxy-out/tls-names-too-long-for-a-header",
+    "of names that do not fit the longest is left out, and none is cut",
+    rules="PROXY-100",
+    directives="proxy_protocol ssl_verify_client",
+    block=implicit("imap", VERIFYING),
+)
+async def _(bench: Bench) -> None:
+    client = await bench.client()
+    context = unverified()
+    bench.certificates.clients["long-name"].configure_cert(context)
+    await client.start_tls(context, LONG_SNI)
+    await client.expect(PROTOCOLS["imap"].greeting)
+    _, backend = await admitted(bench, client)
+    start = await backend.exactly(16)
+    size = v2_length(start)
+    header = parse_v2(start + await backend.exactly(size))
+    bench.check("whether Postfix takes the header", 16 + size <= LONGEST, True)
+    bench.check("the authority", header.tlv(AUTHORITY), LONG_SNI.encode())
+    bench.check("the subject", secured_by(header).more.get(COMMON_NAME), None)
 
 
 # The unique id.

@@ -144,3 +144,25 @@ async def _(bench: Bench) -> None:
     await client.expect(INTERNAL)
     await client.expect_eof()
     await backend.expect_eof()
+
+
+@case(
+    "smtp/backend/no-password-after-cram-md5-ends-at-auth",
+    "a digest is no password for the backend: without one from the auth server the login fails without an AUTH line",
+    rules="PROXY-8 PROXY-45 PROXY-69",
+    directives="proxy_smtp_auth smtp_auth",
+    block=EXTERNAL,
+)
+async def _(bench: Bench) -> None:
+    client = await greeted(bench)
+    await client.send(b"AUTH CRAM-MD5\r\n")
+    await client.expect(b"334 ")
+    await client.until(b"\r\n")
+    await client.send(b64(bench.user + b" " + b"0123456789abcdef" * 2) + b"\r\n")
+    await bench.admit()
+    backend = await bench.backend()
+    await backend.send(BACKEND_GREETING)
+    await serve(backend, (b"EHLO mx.example\r\n", BACKEND_OK), (xclient(bench, b""), BACKEND_OK))
+    await client.expect(INTERNAL)
+    await client.expect_eof()
+    await backend.expect_eof()

@@ -360,6 +360,20 @@ async def _(bench: Bench) -> None:
 
 
 @case(
+    "smtp/none/rset-keeps-the-hello",
+    "RSET forgets the envelope, not who the client said it is",
+    rules="SMTP-38",
+    directives="smtp_auth",
+    block=NONE,
+)
+async def _(bench: Bench) -> None:
+    client = await greeted(bench)
+    await talk(client, (b"HELO cli.example\r\n", HELO), MAIL_TURN, (b"RSET\r\n", OK))
+    await envelope(client)
+    check_request(bench, await bench.admit(), b"cli.example", MAIL, RCPT)
+
+
+@case(
     "smtp/none/mail-in-an-exchange-is-an-answer",
     "MAIL as the answer to a challenge is a password in base64, not a sender",
     rules="SMTP-65 SMTP-24",

@@ -9,7 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from importlib import import_module
+from pkgutil import iter_modules
 from typing import Any
+
+import tests.mutants.faults
 
 __all__ = ["MUTANTS", "Change", "Mutant", "fault", "load_all"]
 
@@ -37,13 +41,12 @@ MUTANTS: dict[str, Mutant] = {}
 
 def fault(name: str, what: str, cases: str, *changes: Change) -> None:
     """Register a mutant; `cases` are words."""
-    assert name not in MUTANTS
+    assert name not in MUTANTS, name
     MUTANTS[name] = Mutant(name, what, tuple(cases.split()), changes)
 
 
 def load_all() -> Mapping[str, Mutant]:
-    """Import every module of mutants."""
-    from tests.mutants import names
-
-    assert names
+    """Import every module of faults."""
+    for module in iter_modules(tests.mutants.faults.__path__):
+        import_module(f"tests.mutants.faults.{module.name}")
     return MUTANTS
