@@ -125,7 +125,7 @@ class Dovecot(Target):
         if os.geteuid() != 0:
             raise TargetTrouble("dovecot starts as root only")
         directory = fixture.directory / self.name
-        directory.mkdir(exist_ok=True)
+        directory.mkdir(parents=True, exist_ok=True)
         private = make_private_directory()
         conf, output = directory / "dovecot.conf", directory / "output"
         places = choose_places(fixture.blocks)
