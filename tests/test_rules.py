@@ -154,8 +154,7 @@ def test_every_line_of_grounds_is_about_a_rule_of_its_file_and_fits_it(path: Pat
     told = [line.id for line in grounds]
     faults += [f"{path.name}: {id} has {times} lines" for id, times in Counter(told).items() if times > 1]
     assert not faults, "\n".join(faults)
-    if told:
-        assert told == list(rules), "a rule has no line, or the lines are not in the order of the rules"
+    assert told == list(rules), "a rule has no line, or the lines are not in the order of the rules"
 
 
 def test_every_cited_id_is_defined() -> None:
