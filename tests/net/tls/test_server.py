@@ -50,6 +50,7 @@ async def failure_of(server: ServerTls, context: ssl.SSLContext) -> tuple[str, s
         with pytest.raises(trio.BrokenResourceError) as caught:
             await client.do_handshake()
         said.append(str(caught.value.__cause__))
+        right.shutdown(socket.SHUT_WR)  # the server is not to wait for a client that has given up
 
     with left, right:
         async with trio.open_nursery() as nursery:
@@ -77,6 +78,7 @@ async def test_only_the_configured_version_is_spoken(offered: str, pki: Pki) -> 
     server = server_for(pki, protocols=frozenset({offered, "SSLv3"}), ciphers="ALL:@SECLEVEL=0")
     for version, name in ((V12, "TLSv1.2"), (V13, "TLSv1.3")):
         context = only(pki.client_context(), version)
+        context.set_ciphers("ECDHE+AESGCM")  # none of an older version: with one, the server would answer in that
         if name == offered:
             assert (await facts_of(server, context)).version == name
         else:
