@@ -117,9 +117,7 @@ class Bench:
     def trusting(self, *, alpn: tuple[str, ...] = (), certificate: trustme.LeafCert | None = None) -> ssl.SSLContext:
         """A TLS client that trusts the authority."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # create_default_context loads all authorities of the system
-        context.options &= (
-            ~ssl.OP_IGNORE_UNEXPECTED_EOF
-        )  # a default of Python 3.11.2, which hides a missing close_notify
+        context.options &= ~ssl.OP_IGNORE_UNEXPECTED_EOF  # which Python 3.11.2 sets: it hides a missing close_notify
         self.authority.configure_trust(context)
         if alpn:
             context.set_alpn_protocols(list(alpn))
@@ -130,9 +128,7 @@ class Bench:
     def serving(self, name: str = "right") -> ssl.SSLContext:
         """A TLS backend with one of the certificates in `certificates.backends`."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.options &= (
-            ~ssl.OP_IGNORE_UNEXPECTED_EOF
-        )  # a default of Python 3.11.2, which hides a missing close_notify
+        context.options &= ~ssl.OP_IGNORE_UNEXPECTED_EOF  # which Python 3.11.2 sets: it hides a missing close_notify
         self.certificates.backends[name].configure_cert(context)
         return context
 

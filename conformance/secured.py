@@ -77,7 +77,7 @@ def starttls(protocol: str, directives: str = "", *, mode: str = "on") -> Block:
 def unverified() -> ssl.SSLContext:
     """A TLS client that takes any certificate; it can be told a name for SNI, or none."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.options &= ~ssl.OP_IGNORE_UNEXPECTED_EOF  # a default of Python 3.11.2, which hides a missing close_notify
+    context.options &= ~ssl.OP_IGNORE_UNEXPECTED_EOF  # which Python 3.11.2 sets: it hides a missing close_notify
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
     return context

@@ -53,9 +53,7 @@ class Pki:
     ) -> ssl.SSLContext:
         """A client that trusts the authority and shows a certificate if it has one."""
         context = ssl.create_default_context(cafile=self.ca)  # and not, which takes time, the system's authorities
-        context.options &= (
-            ~ssl.OP_IGNORE_UNEXPECTED_EOF
-        )  # a default of Python 3.11.2, which hides a missing close_notify
+        context.options &= ~ssl.OP_IGNORE_UNEXPECTED_EOF  # which Python 3.11.2 sets: it hides a missing close_notify
         if certificate is not None:
             certificate.configure_cert(context)
         if alpn:
@@ -65,9 +63,7 @@ class Pki:
     def server_context(self, leaf: trustme.LeafCert) -> ssl.SSLContext:
         """A backend with a certificate."""
         context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-        context.options &= (
-            ~ssl.OP_IGNORE_UNEXPECTED_EOF
-        )  # a default of Python 3.11.2, which hides a missing close_notify
+        context.options &= ~ssl.OP_IGNORE_UNEXPECTED_EOF  # which Python 3.11.2 sets: it hides a missing close_notify
         leaf.configure_cert(context)
         return context
 
