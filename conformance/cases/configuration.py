@@ -129,6 +129,7 @@ async def _(bench: Bench) -> None:
 
 
 CLIENTS = 200
+RELOADING = 0.02  # seconds between two clients: the old worker takes some before the new one is there
 
 
 @case(
@@ -148,6 +149,7 @@ async def _(bench: Bench) -> None:
         client = await bench.client()
         if not await client.anything():
             break
+        await trio.sleep(RELOADING)
     else:
         raise Mismatch("a connection that is closed without a word", f"{CLIENTS} that are greeted")
     await first.send(b"NOOP\r\n")
